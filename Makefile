@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# nvme-conform. `make help` lists the targets. Objects go to $(BUILD), so flavours live side by side.
+
+VERSION   := 0.1.0
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+BUILD     ?= build
+CC        ?= cc
+PYTHON    ?= python3
+SANITIZE  ?=
+PKGS      := libssl libcrypto jansson
+CHECK_PKG := check
+
+WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+          -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Werror
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+OPT    ?= -O2 -g
+CPPFLAGS += -Ilib -I. -D_GNU_SOURCE -DNVC_VERSION='"$(VERSION)"'
+CFLAGS   += -std=c17 $(OPT) $(WARN) -MMD -MP
+LDFLAGS  += -pie -Wl,-z,relro,-z,now
+ifneq ($(SANITIZE),)
+CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS  += -fsanitize=$(SANITIZE)
+CFLAGS   += -fPIE
+else
+CFLAGS   += $(HARDEN)
+endif
+PKG_CFLAGS   := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CHECK_CFLAGS := $(filter-out -pthread,$(shell pkg-config --cflags $(CHECK_PKG) 2>/dev/null))
+CHECK_LIBS   := $(shell pkg-config --libs $(CHECK_PKG) 2>/dev/null)
+
+LIB_SRC    := $(sort $(wildcard lib/*/*.c))
+SUITE_SRC  := $(sort $(wildcard suites/*.c))
+ENGINE_SRC := $(sort $(wildcard harness/engine/*.c))
+UNIT_SRC   := $(sort $(wildcard tests/unit/*.c))
+obj         = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIB        := $(BUILD)/libnvmeconform.a
+ENGINE     := $(BUILD)/nvme-conform-engine
+UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+
+.PHONY: all
+all: $(LIB) $(ENGINE) $(UNIT)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) $(CHECK_CFLAGS) -c -o $@ $<
+
+$(LIB): $(call obj,$(LIB_SRC))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(ENGINE): $(call obj,$(SUITE_SRC) $(ENGINE_SRC)) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $(call obj,$(SUITE_SRC) $(ENGINE_SRC)) $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
+
+.PHONY: unit
+unit: $(UNIT)
+	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
+
+.PHONY: clean
+clean:
+	rm -rf build build-*
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
