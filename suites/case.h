@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a conformance case is, and how it talks to the engine. A case is data (CASE(...)) and one function; the engine
+ * (harness/engine) runs each in a process of its own and merges what it reports with what Check saw of the process.
+ */
+#ifndef NVC_SUITES_CASE_H
+#define NVC_SUITES_CASE_H
+
+#include "catalogue/catalogue.h"
+#include "host/host.h"
+
+enum verdict {
+	VERDICT_NONE = 0, /* the case has not said anything yet */
+	VERDICT_PASS,
+	VERDICT_WARN, /* a "should" is not met */
+	VERDICT_FAIL,
+	VERDICT_SKIP,	      /* does not apply to this target; the reason names the probe's finding */
+	VERDICT_INCONCLUSIVE, /* the point under test was not reached */
+	VERDICT_ERROR,	      /* the tester's own fault */
+	NUM_VERDICTS
+};
+
+/* What a case needs of the target; the probe decides, and its finding becomes the reason of the skip. */
+enum need {
+	NEED_AUTH = 1 << 0,	       /* a host identity with a secret */
+	NEED_BIDI = 1 << 1,	       /* ... and with a controller secret */
+	NEED_CONCAT = 1 << 2,	       /* NEWTLSPSK is taken on the concatenation port */
+	NEED_TLS_PSK = 1 << 3,	       /* a configured PSK */
+	NEED_OPEN_HOST = 1 << 4,       /* a host identity without secrets */
+	NEED_IO = 1 << 5,	       /* a namespace that can be read */
+	NEED_SIM = 1 << 6,	       /* the in-process target: virtual time, memory figures */
+	NEED_ATR = 1 << 7,	       /* authentication is required of the identity (AUTHREQ is not 0) */
+	NEED_IO_ATR = 1 << 8,	       /* ... on I/O queues too */
+	NEED_TLS_ONLY_PORT = 1 << 9,   /* a port that requires TLS */
+	NEED_PLAIN_ONLY_PORT = 1 << 10, /* a port without TLS */
+	NUM_NEEDS = 11
+};
+
+/* What may become of the connection under test once the point has been made (DESIGN: the teardown verdict). */
+enum teardown {
+	TEARDOWN_ANY = 0,	/* the requirement says nothing; nothing is judged */
+	TEARDOWN_USABLE,	/* still open, and a command on it is answered */
+	TEARDOWN_CLOSED,	/* ended by the target within the bound, by FIN, RST or close_notify */
+};
+
+struct test; /* one running case: the engine's side of it */
+
+/* One row of parameters; its name becomes part of the id ("auth.pair/sha256/ffdhe2048"). */
+struct case_param {
+	const char *name;
+	int value[4];
+};
+
+enum { CASE_MAX_CHECKS = 6 };
+
+struct test_case {
+	const char *id;	   /* "concat.replace.repeats": stable, never reused */
+	const char *title; /* one sentence: what holds when it passes */
+	enum req_id checks[CASE_MAX_CHECKS]; /* requirements judged; the first is the one a FAIL names by default */
+	unsigned int needs;		 /* enum need */
+	enum teardown teardown;
+	const struct case_param *params; /* ends with a NULL name; NULL: no parameters */
+	unsigned int timeout_s;		 /* real seconds; 0: the default of the run */
+	bool slow;			 /* waits long in real time: only with --slow, or where time is virtual */
+	void (*run)(struct test *t, const int *param);
+};
+
+/*
+ * CASE(name, .id = ..., ...) { body } defines and registers a case. In the body, `t` is the running test and `param` the four
+ * integers of the parameter row (NULL without parameters).
+ */
+#define CASE(name, ...)                                                                            \
+	static void name(struct test *t, const int *param);                                        \
+	static const struct test_case case_##name = {.run = name, __VA_ARGS__};                    \
+	__attribute__((constructor)) static void register_##name(void)                             \
+	{                                                                                          \
+		case_register(&case_##name);                                                       \
+	}                                                                                          \
+	static void name(struct test *t, __attribute__((unused)) const int *param)
+
+/* case_register adds a case to the suite; CASE calls it before main. */
+void case_register(const struct test_case *test_case);
+
+/*
+ * The engine's side. A verdict other than PASS stops the case: every later step is a no-op, so that cases need no
+ * branches. The first such verdict wins. A case that ends without one passes, but only if it judged something.
+ */
+
+/* test_running tells whether steps still do something. */
+bool test_running(const struct test *t);
+
+/* test_step says what the case is doing, for the transcript. */
+void test_step(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* test_judged records that one of the requirements has been looked at and held; `seen` is what was seen. */
+void test_judged(struct test *t, enum req_id req, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* test_violated records that `req` (REQ_NONE: the first of the case) was not met: FAIL for a "shall", WARN for a "should", an
+ * observation and PASS where the specification leaves it open or contradicts itself. */
+void test_violated(struct test *t, enum req_id req, const char *expected, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* test_skip, test_inconclusive and test_error end the case with a reason. */
+void test_skip(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void test_inconclusive(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void test_error(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* test_observed puts something on record which no requirement forbids (level "implementation-defined"). */
+void test_observed(struct test *t, enum req_id req, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* test_watch names the connection whose end the teardown verdict is about (the last one named counts). */
+void test_watch(struct test *t, struct nvc_queue *queue);
+
+/* test_host returns the host emulator of the case. */
+struct nvc_host *test_host(struct test *t);
+
+/* test_is_virtual tells whether time is virtual: waits cost nothing. */
+bool test_is_virtual(const struct test *t);
+
+/* test_memory returns the bytes the in-process target holds (needs NEED_SIM). */
+size_t test_memory(const struct test *t);
+
+/* What a case wants of the host identity it acts as; -1: do not care. */
+struct identity_want {
+	int hash_id, dhgid;	   /* the identity must be able to use exactly these */
+	int secret_hash, secret_len; /* form of the host's secret: DHHC-1:hh, bytes */
+	bool bidi;		   /* a controller secret */
+	bool open;		   /* no secret at all */
+	bool other;		   /* another identity than the one chosen last, for cases with two hosts */
+};
+
+/* WANT(.hash_id = 1) is a struct identity_want whose other members do not care. */
+#define WANT(...)                                                                                  \
+	(&(const struct identity_want){                                                            \
+		.hash_id = -1, .dhgid = -1, .secret_hash = -1, .secret_len = -1, ##__VA_ARGS__})
+
+/* test_identity makes `host` (test_host or a second one) act as an identity of the profile that fits, and returns its index;
+ * skips the case with the finding when there is none. */
+int test_identity(struct test *t, struct nvc_host *host, const struct identity_want *want);
+
+/* test_second_host returns another host emulator on the same target, for cases with two hosts; freed by the engine. */
+struct nvc_host *test_second_host(struct test *t);
+
+/* test_port_text returns the port of a kind ("concat", "tls", "plain") or NULL where the target has none. */
+const char *test_port(const struct test *t, const char *kind);
+
+#endif
