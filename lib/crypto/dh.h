@@ -41,8 +41,8 @@ enum nvc_dh_check nvc_dh_check_public(uint8_t dhgid, struct nvc_slice value);
 /* nvc_dh_check_name returns the reason for messages, e.g. "p - 1". Static storage. */
 const char *nvc_dh_check_name(enum nvc_dh_check check);
 
-/* nvc_dh_has_order_q tells whether value^q mod p = 1, q = (p - 1) / 2, i.e. that the value lies in the subgroup which g = 2
- * generates (RFC 7919 5.1; not asked for by the specification). Costs an exponentiation of full length. */
+/* nvc_dh_has_order_q tells whether value^q mod p = 1, q = (p - 1) / 2, i.e. that the value lies in the subgroup which
+ * g = 2 generates (RFC 7919 5.1; the specification does not ask for it). False for a value that is not 1 to p - 1. */
 bool nvc_dh_has_order_q(uint8_t dhgid, struct nvc_slice value);
 
 /*

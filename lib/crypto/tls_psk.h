@@ -6,7 +6,7 @@
 #ifndef NVC_CRYPTO_TLS_PSK_H
 #define NVC_CRYPTO_TLS_PSK_H
 
-#include "crypto/secret.h"
+#include "crypto/hkdf.h"
 
 enum {
 	NVC_TLS_KEY_TEXT_SIZE =
@@ -15,18 +15,6 @@ enum {
 	NVC_MAX_NQN = 223,
 	NVC_PSK_IDENTITY_SIZE =
 		8 + 1 + NVC_MAX_NQN + 1 + NVC_MAX_NQN + 1 + 64 + 1, /* version 1, NUL */
-};
-
-/*
- * How HkdfLabel is laid out. Everything but RFC 8446 is a bug that shipped: for diagnosis ("this peer derives
- * as Linux 6.16 did") and for defects of the reference target, never for conforming traffic.
- */
-enum nvc_kdf_variant {
-	NVC_KDF_RFC8446 = 0,
-	NVC_KDF_NO_LENGTH_OCTETS, /* label and context without their length octets (Linux to 6.17, libnvme to 1.15) */
-	NVC_KDF_NO_OUTLEN, /* the leading 16-bit output length missing (libnvme before 1.7) */
-	NVC_KDF_LABEL_OFF_BY_ONE, /* the label's last character missing; its length octet counts what is there (SPDK before 23.05) */
-	NVC_NUM_KDF_VARIANTS
 };
 
 enum nvc_psk_type { NVC_PSK_RETAINED = 'R', NVC_PSK_GENERATED = 'G' };
@@ -43,7 +31,7 @@ struct nvc_psk_params {
 	enum nvc_psk_type type;
 	uint8_t hash_id;      /* NVC_HASH_SHA256 or NVC_HASH_SHA384, also of the cipher suite */
 	struct nvc_slice psk; /* the retained or generated PSK */
-	struct nvc_slice hostnqn, subnqn; /* 1 to 223 bytes each */
+	struct nvc_slice hostnqn, subnqn; /* 1 to 223 bytes each, no NUL, no space */
 };
 
 /* An identity taken apart; the slices point into it. */
@@ -54,9 +42,6 @@ struct nvc_psk_identity {
 	struct nvc_slice hostnqn, subnqn;
 	struct nvc_slice digest; /* base64 characters; empty for version 0 */
 };
-
-/* nvc_kdf_variant_name returns e.g. "no-length-octets". Static storage. */
-const char *nvc_kdf_variant_name(enum nvc_kdf_variant variant);
 
 /* nvc_tls_key_parse reads "NVMeTLSkey-1:hh:<base64 of PSK and CRC-32>:" as strictly and with the same
  * kind of diagnosis as nvc_dhchap_key_parse. `key` is wiped on failure. */
