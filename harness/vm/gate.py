@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A Linux kernel as the target under test: from a version to a guest with open ports.
+
+    request = Request(kernel="7.3.4")
+    report = gate(request, lambda guest: run_the_suite(guest.profile_path))
+
+gate() fetches and builds what is missing, boots the guest, calls the runner with it, and adds what
+the kernel said meanwhile. Guest alone is for callers that want to do more with a running guest.
+"""
+
+import json
+import os
+import secrets
+import socket
+import struct
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+from . import cache as cache_module
+from . import fetch, initramfs, kvm, nvmet, profile, qemu
+from . import kernel as kernel_module
+from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
+
+ICREQ_SECONDS = 20
+_ICREQ = struct.pack("<BBBBI", 0, 0, 128, 0, 128) + bytes(120)
+_ICRESP_TYPE = 1
+
+
+@dataclass
+class Request:
+    """Request says which kernel (exactly one of kernel, debs, image) and how to treat it."""
+    kernel: str = None
+    debs: tuple = ()
+    image: str = None
+    modules: str = None
+    config: str = None
+    cache: str = None
+    mirror: str = None
+    offline: bool = False
+    accel: str = "auto"
+    directory: str = None
+    seed: bytes = None
+    memory: int = 384
+    append: str = ""
+    boot_seconds: float = qemu.BOOT_SECONDS
+
+
+@dataclass
+class Prepared:
+    """Prepared is everything on disk that a boot needs."""
+    request: Request
+    cache: cache_module.Cache
+    kernel: kernel_module.Kernel
+    program_archive: str
+    program_packages: list
+    accel: str
+    accel_reason: str
+
+
+def _kernel(request, cache, apt):
+    if sum(map(bool, (request.kernel, request.debs, request.image))) != 1:
+        raise GateError("name one kernel: --kernel VERSION, --deb FILE... or --image FILE",
+                        EXIT_USAGE)
+    if request.kernel:
+        return kernel_module.from_version(cache, apt, request.kernel)
+    if request.debs:
+        return kernel_module.from_debs(cache, request.debs)
+    return kernel_module.from_image(cache, request.image, request.modules, request.config)
+
+
+def prepare(request, programs=None):
+    """prepare fetches, unpacks and builds; with everything in the cache it needs no network."""
+    fetch.need_program(qemu.QEMU, "qemu-system-x86")
+    cache = cache_module.Cache(request.cache)
+    apt = fetch.Apt(cache, request.mirror, request.offline)
+    kernel = _kernel(request, cache, apt)
+    archive, packages = initramfs.programs(cache, apt, programs or initramfs.TARGET_PROGRAMS)
+    accel, why = kvm.choose(cache, kernel, archive, request.accel)
+    return Prepared(request, cache, kernel, archive, packages, accel, why)
+
+
+def icreq(port, seconds=ICREQ_SECONDS):
+    """icreq sends ICReq to a loopback port at once and tells whether ICResp came.
+
+    Never a bare connection: one that stays silent blocks a port that serves TLS and clear text.
+    """
+    try:
+        with socket.create_connection(("127.0.0.1", port), seconds) as connection:
+            connection.settimeout(seconds)
+            connection.sendall(_ICREQ)
+            answer = connection.recv(128)
+            return bool(answer) and answer[0] == _ICRESP_TYPE
+    except OSError:
+        return False
+
+
+class GuestBase:
+    """GuestBase is a booted guest with a run directory; used as a context manager."""
+
+    def __init__(self, prepared, forwards=(), relays=None):
+        self.prepared = prepared
+        self.kernel = prepared.kernel
+        self.directory = prepared.request.directory or tempfile.mkdtemp(prefix="nvme-conform-")
+        self._forwards = forwards
+        self._relays = relays or {}
+        self.machine = None
+        self.timings = {}
+
+    def files(self):
+        """files returns {name below /conf: contents} for this run."""
+        return {}
+
+    def ready(self):
+        """ready is called once the guest has said that it is."""
+
+    def __enter__(self):
+        try:
+            self._boot()
+            self.ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _boot(self):
+        try:
+            os.makedirs(self.directory, exist_ok=True)
+            initrd = os.path.join(self.directory, "initrd")
+            initramfs.write(initrd, self.prepared.program_archive, self.kernel, self.files())
+        except OSError as error:
+            raise GateError(f"cannot write {self.directory}: {error.strerror}") from error
+        self._record()
+        append = self.prepared.request.append
+        if self.kernel.enforce_signatures:
+            append += " module.sig_enforce=1"
+        start = time.monotonic()
+        self.machine = qemu.Machine(qemu.Setup(
+            self.kernel.vmlinux, initrd, self.directory, accel=self.prepared.accel,
+            memory=self.prepared.request.memory, append=append, forwards=self._forwards,
+            relays=self._relays))
+        self.machine.start()
+        said = self.machine.wait_ready(seconds=self.prepared.request.boot_seconds).split()
+        self.timings["boot"] = time.monotonic() - start
+        self.taint_at_boot = int(said[2]) if len(said) > 2 else None
+        # The guest has it in memory, and it holds this run's secrets.
+        os.unlink(initrd)
+
+    def _record(self):
+        """_record notes where everything in the guest came from."""
+        facts = {"kernel": self.kernel.release, "config": self.kernel.config,
+                 "accel": self.prepared.accel, "accel_reason": self.prepared.accel_reason,
+                 "kernel_files": self.kernel.provenance,
+                 "guest_packages": self.prepared.program_packages}
+        with open(os.path.join(self.directory, "versions.json"), "w", encoding="utf-8") as file:
+            json.dump(facts, file, indent=1)
+            file.write("\n")
+
+    @property
+    def log(self):
+        return self.machine.log
+
+    def run(self, script, name="step", seconds=30):
+        """run executes a shell script in the guest, beside the network; see control.StepResult."""
+        return self.machine.control.run(script, name, seconds)
+
+    def taint(self):
+        """taint returns the kernel's taint flags, None when the guest no longer answers."""
+        try:
+            return int(self.run("cat /proc/sys/kernel/tainted", "taint", 10).output)
+        except (GateError, ValueError):
+            return None
+
+    def alive(self):
+        return self.machine is not None and self.machine.alive()
+
+    def stop(self):
+        if self.machine is not None:
+            self.machine.stop()
+        # Only there when the boot failed; it holds this run's secrets.
+        try:
+            os.unlink(os.path.join(self.directory, "initrd"))
+        except OSError:
+            pass
+
+
+class Guest(GuestBase):
+    """Guest is Linux's nvmet, configured for every identity of a profile.
+
+    profile_path is the profile as a file; ports maps "concat", "tls", "plain" to loopback ports.
+    """
+
+    def __init__(self, prepared):
+        super().__init__(prepared, tuple(port for port, _, _ in nvmet.PORTS.values()))
+        self.profile = profile.make(prepared.request.seed or secrets.token_bytes(32))
+        self.profile_path = os.path.join(self.directory, "profile.json")
+        self.ports = {}
+
+    def files(self):
+        return nvmet.guest_files(self.profile)
+
+    def ready(self):
+        self.ports = {name: self.machine.ports[port]
+                      for name, (port, _, _) in nvmet.PORTS.items()}
+        rejected = {words.split()[0] for words in self.log.said("REJECTED")}
+        if fatal := rejected & {"subsystem", *("port-" + name for name in nvmet.PORTS)}:
+            raise GateError(f"nvmet of {self.kernel.release} refuses its configuration: "
+                            f"{', '.join(self.log.said('REJECTED'))} ({len(fatal)})",
+                            EXIT_CANNOT_JUDGE)
+        profile.without(self.profile, rejected)
+        self.profile["addr"] = "127.0.0.1"
+        self.profile["ports"] = self.ports
+        self.profile["target"] = {"kind": "linux-nvmet", "release": self.kernel.release}
+        profile.write(self.profile, self.profile_path)
+        for name in ("plain", "concat"):
+            if not icreq(self.ports[name]):
+                raise GateError(f"the guest is up but port {name} ({self.ports[name]}) does not "
+                                f"answer ICReq; see {self.log.path}", EXIT_CANNOT_JUDGE)
+
+
+@dataclass
+class Report:
+    """Report is what a gate found: the runner's own result and the kernel's own voice."""
+    release: str
+    accel: str
+    accel_reason: str
+    directory: str
+    result: object = None
+    findings: list = field(default_factory=list)
+    taint_before: int = None
+    taint_after: int = None
+    death: str = None
+    timings: dict = field(default_factory=dict)
+
+    @property
+    def kernel_silent(self):
+        """kernel_silent tells that the kernel lived, reported nothing and got no new taint."""
+        return not self.findings and self.death is None and self.taint_before == self.taint_after
+
+
+def gate(request, runner):
+    """gate boots the requested kernel, calls runner(guest) and returns a Report."""
+    start = time.monotonic()
+    prepared = prepare(request)
+    ready_to_boot = time.monotonic()
+    with Guest(prepared) as guest:
+        report = Report(guest.kernel.release, prepared.accel, prepared.accel_reason,
+                        guest.directory, taint_before=guest.taint_at_boot)
+        running = time.monotonic()
+        report.result = runner(guest)
+        ended = time.monotonic()
+        report.taint_after = guest.taint()
+        report.death = guest.machine.death()
+    report.findings = guest.log.findings()
+    report.timings = {"prepare": ready_to_boot - start, "run": ended - running, **guest.timings}
+    return report

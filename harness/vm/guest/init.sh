@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# PID 1 of the guest. Says what it does on the serial console, in lines that begin with NVME-CONFORM
+# (klog.py reads them), and then obeys the second serial port (control.py).
+
+CONFIG=/sys/kernel/config
+
+say() { echo "NVME-CONFORM $*" >/dev/console; }
+give_up() { say "ERROR $*"; poweroff -f; }
+
+mount_file_systems() {
+	mount -t proc proc /proc
+	mount -t sysfs sysfs /sys
+	mount -t devtmpfs dev /dev 2>/dev/null
+	mount -t tmpfs tmpfs /run
+	mount -t tmpfs tmpfs /tmp
+	mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+	ln -sf /proc/self/fd /dev/fd
+}
+
+load_modules() {
+	for module in /modules/*.ko; do
+		[ -e "$module" ] || continue
+		why=$(insmod "$module" 2>&1) || give_up "insmod ${module##*/}: $why"
+	done
+	mount -t configfs configfs $CONFIG || give_up "no configfs"
+}
+
+start_network() {
+	ip link set lo up
+	tries=0
+	while [ ! -e /sys/class/net/eth0 ]; do
+		tries=$((tries + 1))
+		[ $tries -gt 50 ] && give_up "no network interface"
+		sleep 0.1
+	done
+	ip addr add 10.0.2.15/24 dev eth0
+	ip link set eth0 up
+}
+
+load_psks() {
+	for identity in /conf/psk/*.identity; do
+		[ -e "$identity" ] || continue
+		keyctl padd psk "$(cat "$identity")" %:.nvme <"${identity%.identity}.key" >/dev/null ||
+			say "REJECTED psk $(cat "$identity")"
+	done
+	rm -rf /conf/psk
+}
+
+# The kernel asks tlshd by a netlink multicast; a handshake before it listens would just fail.
+start_tlshd() {
+	LD_PRELOAD=/usr/lib/tlshd_shim.so tlshd -s -c /conf/tlshd.conf >/run/tlshd.log 2>&1 &
+	tlshd=$!
+	tries=0
+	until awk '$2 == 16 && $4 !~ /^0+$/ { found = 1 } END { exit !found }' /proc/net/netlink; do
+		tries=$((tries + 1))
+		kill -0 $tlshd 2>/dev/null || give_up "tlshd died: $(tail -n 1 /run/tlshd.log)"
+		[ $tries -gt 50 ] && give_up "tlshd does not listen"
+		sleep 0.1
+	done
+}
+
+# One line in: number, seconds, shell script in base64. Out: number, exit status, output in base64.
+obey() {
+	stty -F /dev/ttyS1 raw -echo 2>/dev/null
+	exec 3<>/dev/ttyS1
+	say "READY $(uname -r) taint $(cat /proc/sys/kernel/tainted)"
+	while read -r number seconds script <&3; do
+		echo "$script" | base64 -d >/run/step.sh
+		timeout -k 2 "$seconds" sh /run/step.sh >/run/step.out 2>&1 </dev/null 3<&-
+		status=$?
+		echo "$number $status $(base64 -w 0 </run/step.out)" >&3
+	done
+	poweroff -f
+}
+
+mount_file_systems
+if [ "$1" = probe ] || grep -q nvme_conform.probe /proc/cmdline; then
+	say PROBED
+	poweroff -f
+fi
+load_modules
+start_network
+load_psks
+start_tlshd
+[ -e /conf/setup.sh ] && . /conf/setup.sh
+obey

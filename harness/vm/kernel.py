@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A kernel to judge: its vmlinux, the modules the guest loads, and what its configuration lacks."""
+
+import gzip
+import json
+import lzma
+import os
+import re
+import struct
+import subprocess
+from dataclasses import dataclass, field
+
+from . import cache as cache_module
+from . import config, elf, fetch, modules
+from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
+
+BUILD_FORMAT = 1    # raise it when what build() writes changes
+
+
+@dataclass
+class Kernel:
+    """Kernel is ready to boot. module_files are in the order of loading."""
+    release: str
+    vmlinux: str
+    module_files: list
+    config: dict
+    enforce_signatures: bool
+    provenance: list = field(default_factory=list)
+
+
+def _payload(image):
+    """_payload returns the compressed kernel inside a bzImage (Documentation/arch/x86/boot.rst)."""
+    sectors = image[0x1f1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start = (sectors + 1) * 512 + offset
+    if offset == 0 or start + length > len(image):
+        raise GateError("the kernel image is truncated", EXIT_CANNOT_JUDGE)
+    return image[start:start + length]
+
+
+def _unzstd(data):
+    program = fetch.need_program("zstd", "zstd")
+    done = subprocess.run([program, "-dcq"], input=data, capture_output=True, check=False,
+                          timeout=120)
+    if done.returncode:
+        raise ValueError(done.stderr.decode(errors="replace"))
+    return done.stdout
+
+
+def _decompress(payload):
+    """_decompress undoes what the payload's magic says; all but gzip have a size appended."""
+    if elf.is_elf(payload):
+        return payload
+    try:
+        if payload[:4] == b"\x28\xb5\x2f\xfd":
+            return _unzstd(payload[:-4])
+        if payload[:6] == b"\xfd7zXZ\0":
+            return lzma.decompress(payload[:-4], lzma.FORMAT_XZ)
+        if payload[:2] == b"\x1f\x8b":
+            return gzip.decompress(payload)
+        if payload[:3] == b"\x5d\0\0":
+            return lzma.decompress(payload[:-4], lzma.FORMAT_ALONE)
+    except (ValueError, OSError, EOFError, lzma.LZMAError) as error:
+        raise GateError(f"the kernel image cannot be decompressed ({error})",
+                        EXIT_CANNOT_JUDGE) from error
+    raise GateError("the kernel image is compressed by a method the gate does not know (it knows "
+                    "zstd, xz, lzma and gzip); give it the vmlinux", EXIT_CANNOT_JUDGE)
+
+
+def extract_vmlinux(image, label="the kernel image"):
+    """extract_vmlinux returns the x86-64 ELF of a bzImage or vmlinux, able to start under PVH."""
+    if image[56:60] == b"ARM\x64":
+        raise GateError(f"{label} is for arm64; the gate boots x86-64", EXIT_CANNOT_JUDGE)
+    if not elf.is_elf(image):
+        if image[0x202:0x206] != b"HdrS":
+            raise GateError(f"{label} is neither a bzImage nor a vmlinux", EXIT_CANNOT_JUDGE)
+        image = _decompress(_payload(image))
+    if not elf.is_elf(image) or image[4] != 2 or elf.machine(image) != elf.EM_X86_64:
+        kind = elf.MACHINES.get(elf.machine(image), "another machine") if elf.is_elf(image) \
+            else "no ELF"
+        raise GateError(f"{label} is for {kind}; the gate boots x86-64", EXIT_CANNOT_JUDGE)
+    if not elf.has_pvh_entry(image):
+        raise GateError(f"{label} was built without CONFIG_PVH", EXIT_CANNOT_JUDGE)
+    return image
+
+
+def release_of(vmlinux, label="the kernel image"):
+    """release_of returns what `uname -r` will say."""
+    found = re.search(rb"Linux version (\d[^\s\0%]*) ", vmlinux)
+    if not found:
+        raise GateError(f"{label} does not name its version", EXIT_CANNOT_JUDGE)
+    return found.group(1).decode()
+
+
+def _write(directory, release, vmlinux, loaded, options, facts):
+    """_write stores a kernel below built/; module files are numbered in order of loading."""
+    with open(os.path.join(directory, "vmlinux"), "wb") as file:
+        file.write(vmlinux)
+    os.mkdir(os.path.join(directory, "modules"))
+    names = []
+    for index, (name, data) in enumerate(loaded):
+        names.append(f"{index:02d}-{name}.ko")
+        with open(os.path.join(directory, "modules", names[-1]), "wb") as file:
+            file.write(data)
+    with open(os.path.join(directory, "kernel.json"), "w", encoding="utf-8") as file:
+        json.dump({"release": release, "modules": names, "config": options, **facts}, file, indent=1)
+
+
+def _load(directory):
+    with open(os.path.join(directory, "kernel.json"), encoding="utf-8") as file:
+        facts = json.load(file)
+    return Kernel(facts["release"], os.path.join(directory, "vmlinux"),
+                  [os.path.join(directory, "modules", name) for name in facts["modules"]],
+                  facts["config"], facts["enforce_signatures"], facts["provenance"])
+
+
+def _build_from(directory, image, label, store, config_text, facts):
+    vmlinux = extract_vmlinux(image, label)
+    release = release_of(vmlinux, label)
+    text = config_text or config.embedded(vmlinux)
+    options = config.parse(text) if text else {}
+    if options:
+        config.check(options, release)
+    loaded = modules.resolve(store, options, release)
+    relevant = {name: value for name, value in options.items() if name in config.INTERESTING}
+    _write(directory, release, vmlinux, loaded, relevant, facts)
+
+
+def from_packages(cache, entries, label):
+    """from_packages makes a Kernel of cached Debian packages."""
+    def make(directory):
+        image, config_text, store = None, None, modules.Store()
+        for entry in entries:
+            for name, member, data in fetch.members(cache.checked_package(entry), entry["file"]):
+                base = os.path.basename(name)
+                if data is None:
+                    continue
+                if base.startswith("vmlinuz"):
+                    image = data
+                elif name.startswith("boot/config-") or re.match(r"usr/lib/.*/config$", name):
+                    config_text = data.decode(errors="replace")
+                elif modules.is_module(base):
+                    store.add(base, data)
+        if image is None:
+            raise GateError(f"{label}: no vmlinuz in {', '.join(e['file'] for e in entries)}",
+                            EXIT_CANNOT_JUDGE)
+        facts = {"provenance": entries,
+                 "enforce_signatures": any(e["verified"] != fetch.UNVERIFIED for e in entries
+                                           if e["file"].startswith(("linux-modules", "linux-image")))}
+        _build_from(directory, image, label, store, config_text, facts)
+    name = cache_module.short_hash(BUILD_FORMAT, modules.WANTED,
+                                   *[entry["sha256"] for entry in entries])
+    return _load(cache.build(f"kernel-{name}", make))
+
+
+def _find_release(apt, version):
+    """_find_release turns 7.3.4 into 7.3.4+deb13-amd64; what is complete already is taken as is."""
+    wanted = [version] if version.endswith("-amd64") else \
+        [f"{version}+deb13-amd64", f"{version}+deb14-amd64"]
+    known = {name[len("linux-image-"):] for name in apt.known_packages("linux-image-")}
+    for release in wanted:
+        if release in known:
+            return release
+    plain = sorted({name.split("+", 1)[0] for name in known
+                    if re.match(r"[\d.]+\+deb\d+-amd64$", name)},
+                   key=lambda text: [int(part) for part in text.split(".")])
+    raise GateError(f"Debian has no kernel {version}; it has {', '.join(plain) or 'none'}",
+                    EXIT_CANNOT_JUDGE)
+
+
+def _find_packages(apt, version):
+    """_find_packages downloads the packages of a Debian kernel, old layout or new."""
+    release = _find_release(apt, version)
+    parts = [f"linux-{part}-{release}" for part in ("binary", "modules", "base")]
+    known = set(apt.known_packages("linux-"))
+    if parts[0] not in known:
+        return apt.download(apt.resolve([f"linux-image-{release}"]))
+    entries = apt.resolve([part for part in parts if part in known])
+    package_version = next(entry["file"] for entry in entries
+                           if entry["file"].startswith(parts[0] + "_")).split("_")[1]
+    for part, verified in ((parts[1], fetch.BY_MODULE_SIGNATURE), (parts[2], fetch.UNVERIFIED)):
+        if part not in known:
+            entries.append(apt.pool_entry("linux", part, package_version, verified))
+    return apt.download(entries)
+
+
+def from_version(cache, apt, version):
+    """from_version fetches (or finds in the cache) the Debian kernel VERSION, such as 7.3.4."""
+    if not re.fullmatch(r"\d+(\.\d+)+([+~.-][A-Za-z0-9+~.-]*)?", version):
+        raise GateError(f"{version!r} is not a kernel version such as 7.3.4", EXIT_USAGE)
+    entries = fetch.fetch_set(cache, f"linux-{version}", lambda: _find_packages(apt, version))
+    return from_packages(cache, entries, f"Debian's kernel {version}")
+
+
+def from_debs(cache, paths):
+    """from_debs makes a Kernel of package files on disk."""
+    return from_packages(cache, [fetch.entry_from_file(cache, path) for path in paths],
+                         "the given packages")
+
+
+def _read(path, what):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise GateError(f"{what} {path}: {error.strerror}", EXIT_USAGE) from error
+
+
+def from_image(cache, image, module_directory=None, config_file=None):
+    """from_image makes a Kernel of a bzImage or vmlinux, a module tree and perhaps a .config.
+
+    Without a config file the one inside the image (CONFIG_IKCONFIG) is used, if there is one.
+    """
+    data = _read(image, "kernel image")
+    config_text = _read(config_file, "configuration").decode(errors="replace") if config_file else None
+    store = modules.Store()
+    if module_directory:
+        store.add_tree(module_directory)
+    name = cache_module.short_hash(BUILD_FORMAT, modules.WANTED, data, config_text or "",
+                                   *store.fingerprint())
+    facts = {"provenance": [{"file": os.path.abspath(image), "verified": fetch.UNVERIFIED,
+                             "sha256": cache_module.sha256_file(image)}],
+             "enforce_signatures": False}
+    return _load(cache.build(f"kernel-{name}", lambda directory: _build_from(
+        directory, data, image, store, config_text, facts)))

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One QEMU process: started with free loopback ports, watched, and gone when we are."""
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from dataclasses import dataclass, field
+
+from . import control, fetch, klog
+from .errors import EXIT_CANNOT_JUDGE, GateError
+
+QEMU = "qemu-system-x86_64"
+QBOOT = "/usr/share/qemu/qboot.rom"
+GUEST_HOST = "10.0.2.100"    # what the guest calls the machine outside, where relays exist
+# rodata=off, nopti and mitigations=off save seconds under emulation and do not touch nvmet.
+APPEND = ("console=ttyS0 quiet loglevel=7 panic=-1 random.trust_cpu=on no_timer_check nokaslr "
+          "mitigations=off cryptomgr.notests audit=0 apparmor=0 rodata=off nopti nowatchdog "
+          "init_on_alloc=0")
+START_ATTEMPTS = 5
+BOOT_SECONDS = 120
+
+_running = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all():
+    for machine in list(_running):
+        machine.stop()
+
+
+def free_ports(count):
+    """free_ports returns loopback ports that nobody listens on at this moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@dataclass
+class Setup:
+    """Setup is what to boot. forwards: guest ports to reach from here; relays: {guest's view of a
+    port of GUEST_HOST: loopback port here}, the only thing that the guest can reach."""
+    vmlinux: str
+    initrd: str
+    directory: str
+    accel: str = "tcg"
+    memory: int = 384
+    append: str = ""
+    forwards: tuple = ()
+    relays: dict = field(default_factory=dict)
+
+
+def _network(setup, ports):
+    parts = ["user,id=n0,restrict=on,ipv6=off"]
+    parts += [f"hostfwd=tcp:127.0.0.1:{ours}-:{theirs}"
+              for ours, theirs in zip(ports, setup.forwards)]
+    relay = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay.py")
+    for theirs, ours in setup.relays.items():
+        command = f"{sys.executable} -S {relay} {ours}".replace(",", ",,")
+        parts.append(f"guestfwd=tcp:{GUEST_HOST}:{theirs}-cmd:{command}")
+    return ",".join(parts)
+
+
+def command_line(setup, ports, control_fd):
+    """command_line returns QEMU's argv. Nothing secret is in it."""
+    accel = "kvm" if setup.accel == "kvm" else "tcg,thread=multi"
+    argv = [fetch.need_program(QEMU, "qemu-system-x86"), "-nodefaults", "-no-user-config",
+            "-display", "none", "-accel", accel, "-M", "q35",
+            "-cpu", "host" if setup.accel == "kvm" else "max",
+            "-m", str(setup.memory), "-smp", "1", "-kernel", setup.vmlinux, "-initrd", setup.initrd,
+            "-append", f"{APPEND} {setup.append}".strip(),
+            "-serial", "file:" + os.path.join(setup.directory, "serial.log"),
+            "-chardev", f"socket,id=control,fd={control_fd}", "-serial", "chardev:control",
+            "-netdev", _network(setup, ports), "-device", "virtio-net-pci,netdev=n0", "-no-reboot"]
+    if os.path.exists(QBOOT):
+        argv += ["-bios", QBOOT]
+    # Whatever ends us, SIGKILL included, the kernel then ends QEMU. The signal goes with the
+    # thread that started it, so a guest belongs to the thread that made it.
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else argv
+
+
+class Machine:
+    """Machine is a running guest; stop() ends it and may be called at any time, repeatedly."""
+
+    def __init__(self, setup):
+        self.setup = setup
+        self.ports = {}
+        self.log = None
+        self.control = None
+        self._process = None
+
+    def _path(self, name):
+        return os.path.join(self.setup.directory, name)
+
+    def start(self):
+        """start runs QEMU with ports of its own; a port taken meanwhile by somebody else is retried."""
+        for _ in range(START_ATTEMPTS):
+            if self._try_start():
+                return self
+        raise GateError(f"QEMU cannot start: {self._complaint()}")
+
+    def _try_start(self):
+        ports = free_ports(len(self.setup.forwards))
+        with open(self._path("serial.log"), "wb"):
+            pass
+        ours, theirs = socket.socketpair()
+        with theirs, open(self._path("qemu.log"), "wb") as log:
+            argv = command_line(self.setup, ports, theirs.fileno())
+            with open(self._path("qemu.argv"), "w", encoding="utf-8") as file:
+                file.write("\n".join(argv) + "\n")
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                             pass_fds=[theirs.fileno()], start_new_session=True)
+        _running.add(self)
+        self.control = control.Control(ours)
+        self.log = klog.SerialLog(self._path("serial.log"))
+        self.ports = dict(zip(self.setup.forwards, ports))
+        # QEMU opens its ports before the guest's first instruction; it dies at once or not at all.
+        self.log.wait(lambda log: log.lines() or self._process.poll() is not None, 1.0)
+        if self._process.poll() is None:
+            return True
+        self.stop()
+        if "forwarding" in self._complaint() or "in use" in self._complaint():
+            return False
+        raise GateError(f"QEMU cannot start: {self._complaint()}")
+
+    def _complaint(self):
+        try:
+            with open(self._path("qemu.log"), encoding="utf-8", errors="replace") as file:
+                lines = [line.strip() for line in file if line.strip()]
+        except OSError:
+            lines = []
+        return lines[-1] if lines else "no message"
+
+    @property
+    def pid(self):
+        return self._process.pid if self._process else None
+
+    def alive(self):
+        return self._process is not None and self._process.poll() is None
+
+    def death(self):
+        """death says in a few words how the guest ended, None while it runs."""
+        if self.alive():
+            return None
+        deadly = [line.text for line in self.log.lines() if klog.DEADLY.search(line.text)]
+        if deadly:
+            return "kernel panic: " + deadly[0].split("] ", 1)[-1]
+        if errors := self.log.said("ERROR"):
+            return errors[0]
+        code = self._process.returncode if self._process else None
+        return f"QEMU ended with status {code} ({self._complaint()})"
+
+    def wait_ready(self, word="READY", seconds=BOOT_SECONDS):
+        """wait_ready returns what the guest said after word; a dead or silent guest is an error."""
+        self.log.wait(lambda log: log.said(word) or log.said("ERROR") or not self.alive(), seconds)
+        if said := self.log.said(word):
+            return said[0]
+        where = f"see {self._path('serial.log')}"
+        if errors := self.log.said("ERROR"):
+            raise GateError(f"the guest gave up: {errors[0]}; {where}", EXIT_CANNOT_JUDGE)
+        if not self.alive():
+            time.sleep(2 * klog.POLL_SECONDS)
+            raise GateError(f"the guest died at boot: {self.death()}; {where}", EXIT_CANNOT_JUDGE)
+        last = self.log.lines()[-1:]
+        raise GateError(f"the guest was not ready in {seconds:.0f} s (last line: "
+                        f"{last[0].text if last else 'none'}); {where}", EXIT_CANNOT_JUDGE)
+
+    def stop(self):
+        """stop ends QEMU and leaves the log complete."""
+        _running.discard(self)
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(3)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self.log is not None:
+            self.log.stop()
+        if self.control is not None:
+            self.control.close()
