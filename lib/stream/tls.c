@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The client end of TLS, as a stream over a stream. */
+#include "stream/tls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+#include "stream/tls_ossl.h"
+
+struct tls_client {
+	struct nvc_stream base;
+	struct nvc_ossl_end ossl; /* its address is the SSL object's app data */
+	struct nvc_stream *lower;
+	const struct nvc_world *world;
+	const struct nvc_tls_psk *psk; /* during the handshake only */
+	bool failed;		       /* a fatal error: no close_notify any more */
+	bool closed;
+};
+
+static struct tls_client *client_of_ssl(const SSL *ssl)
+{
+	uint8_t *ossl = SSL_get_app_data(ssl);
+
+	return (struct tls_client *)(void *)(ossl - offsetof(struct tls_client, ossl));
+}
+
+/* OpenSSL asks for the PSK to offer; after a HelloRetryRequest `md` is the hash that it must have. */
+static int use_psk(
+	SSL *ssl, const EVP_MD *md, const unsigned char **id, size_t *id_len, SSL_SESSION **session)
+{
+	const struct nvc_tls_psk *psk = client_of_ssl(ssl)->psk;
+
+	*id = NULL;
+	*id_len = 0;
+	*session = NULL;
+	if (!psk)
+		return 1;
+	if (md && EVP_MD_get_size(md) != (psk->hash_id == 1 ? 32 : 48))
+		return 1;
+	*session = nvc_ossl_session(ssl, &psk->psk, psk->hash_id);
+	if (!*session)
+		return 0;
+	*id = (const unsigned char *)psk->identity;
+	*id_len = strnlen(psk->identity, sizeof(psk->identity));
+	return 1;
+}
+
+/* One context for the process: making it costs more than a handshake. */
+static SSL_CTX *shared_context;
+static CRYPTO_ONCE shared_once = CRYPTO_ONCE_STATIC_INIT;
+
+static void free_shared(void)
+{
+	SSL_CTX_free(shared_context);
+	shared_context = NULL;
+}
+
+static void make_shared(void)
+{
+	shared_context = nvc_ossl_context(TLS_client_method());
+	if (!shared_context)
+		return;
+	/* No trust anchors: a certificate instead of the PSK fails the handshake. */
+	SSL_CTX_set_verify(shared_context, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_psk_use_session_callback(shared_context, use_psk);
+	OPENSSL_atexit(free_shared);
+}
+
+static enum nvc_result apply_options(
+	struct tls_client *client, const struct nvc_tls_options *options, struct nvc_error *err)
+{
+	const char *groups =
+		options->groups ? options->groups : "X25519:P-256:P-384:ffdhe2048:ffdhe3072";
+	const char *suites = options->ciphersuites;
+	SSL *ssl = client->ossl.ssl;
+
+	if (options->psk && !nvc_ossl_suite(options->psk->hash_id))
+		return nvc_fail(err, NVC_E_INVALID, "a TLS PSK has hash id 1 or 2, not %u",
+			options->psk->hash_id);
+	/* OpenSSL 3.0 can add psk_ke to psk_dhe_ke but not leave psk_dhe_ke out; the binder forbids bending it later. */
+	if (options->psk_ke_only)
+		return nvc_fail(
+			err, NVC_E_INVALID, "OpenSSL cannot offer psk_ke without psk_dhe_ke");
+	if (!suites)
+		suites = options->psk ? nvc_ossl_suite(options->psk->hash_id)
+				      : "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
+	if (SSL_set_ciphersuites(ssl, suites) != 1)
+		return nvc_fail(err, NVC_E_INVALID, "OpenSSL knows no cipher suite '%s'", suites);
+	if (SSL_set1_groups_list(ssl, groups) != 1)
+		return nvc_fail(err, NVC_E_INVALID, "OpenSSL knows no groups '%s'", groups);
+	if (options->tls12_only && (SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
+					   SSL_set_max_proto_version(ssl, TLS1_2_VERSION) != 1))
+		return nvc_fail(err, NVC_E_INVALID, "OpenSSL cannot offer TLS 1.2");
+	client->psk = options->psk;
+	client->ossl.keylog = options->keylog;
+	client->ossl.keylog_self = options->keylog_self;
+	SSL_set_connect_state(ssl);
+	return NVC_OK;
+}
+
+/* Hands what OpenSSL wants to send to the lower stream. */
+static enum nvc_result flush(struct tls_client *client, uint64_t deadline)
+{
+	char *pending = NULL;
+	long len = BIO_get_mem_data(client->ossl.to_net, &pending);
+	enum nvc_result result;
+
+	if (len <= 0)
+		return NVC_OK;
+	result = nvc_stream_send(client->lower, nvc_slice_of(pending, (size_t)len), deadline);
+	(void)BIO_reset(client->ossl.to_net);
+	if (result != NVC_OK && client->base.end == NVC_END_OPEN)
+		client->base.end = client->lower->end;
+	return result;
+}
+
+/* Fetches more of the network for OpenSSL. */
+static enum nvc_result fetch(struct tls_client *client, uint64_t deadline)
+{
+	uint8_t bytes[16384];
+	size_t num = 0;
+	enum nvc_result result =
+		nvc_stream_recv(client->lower, bytes, sizeof(bytes), deadline, &num);
+
+	if (result != NVC_OK) {
+		if (client->base.end == NVC_END_OPEN)
+			client->base.end = client->lower->end;
+		return result;
+	}
+	return BIO_write(client->ossl.from_net, bytes, (int)num) == (int)num ? NVC_OK
+									     : NVC_E_NO_MEMORY;
+}
+
+/* OpenSSL gave up: tell the peer why (best effort) and keep what the peer told us. */
+static enum nvc_result give_up(struct tls_client *client, uint64_t deadline)
+{
+	client->failed = true;
+	if (client->ossl.fatal_seen) {
+		client->base.end = NVC_END_TLS_ALERT;
+		client->base.alert = client->ossl.alert;
+	}
+	flush(client, deadline);
+	return NVC_E_TLS;
+}
+
+static enum nvc_result handshake(struct tls_client *client, uint64_t deadline)
+{
+	for (;;) {
+		enum nvc_result result;
+		int done, why;
+
+		ERR_clear_error();
+		done = SSL_do_handshake(client->ossl.ssl);
+		why = SSL_get_error(client->ossl.ssl, done);
+		if (done != 1 && why != SSL_ERROR_WANT_READ)
+			return give_up(client, deadline);
+		result = flush(client, deadline);
+		/* The alert that explains a failed send may have come already. */
+		if (done == 1 || (result != NVC_OK && result != NVC_E_CLOSED))
+			return result;
+		result = fetch(client, deadline);
+		if (result != NVC_OK)
+			return result;
+	}
+}
+
+static enum nvc_result tls_send(struct nvc_stream *s, struct nvc_slice bytes, uint64_t deadline)
+{
+	struct tls_client *client = (struct tls_client *)s;
+	size_t done = 0;
+
+	if (client->closed)
+		return NVC_E_STATE;
+	if (client->failed)
+		return NVC_E_TLS;
+	ERR_clear_error();
+	if (SSL_write_ex(client->ossl.ssl, bytes.data, bytes.len, &done) != 1 || done != bytes.len)
+		return give_up(client, deadline);
+	return flush(client, deadline);
+}
+
+static enum nvc_result tls_recv(
+	struct nvc_stream *s, uint8_t *out, size_t size, uint64_t deadline, size_t *num)
+{
+	struct tls_client *client = (struct tls_client *)s;
+
+	for (;;) {
+		enum nvc_result result;
+		int why;
+
+		if (client->failed)
+			return NVC_E_TLS;
+		ERR_clear_error();
+		if (SSL_read_ex(client->ossl.ssl, out, size, num) == 1)
+			return NVC_OK;
+		*num = 0;
+		why = SSL_get_error(client->ossl.ssl, 0);
+		if (why == SSL_ERROR_ZERO_RETURN) {
+			s->end = NVC_END_CLOSE_NOTIFY;
+			return NVC_E_CLOSED;
+		}
+		if (why != SSL_ERROR_WANT_READ)
+			return give_up(client, deadline);
+		/* Reading may have made something to send, the answer to a KeyUpdate. */
+		result = flush(client, deadline);
+		if (result == NVC_OK || result == NVC_E_CLOSED)
+			result = fetch(client, deadline);
+		if (result != NVC_OK)
+			return result;
+	}
+}
+
+static void tls_close(struct nvc_stream *s, enum nvc_end how)
+{
+	struct tls_client *client = (struct tls_client *)s;
+
+	if (client->closed)
+		return;
+	client->closed = true;
+	if (how != NVC_END_RST && !client->failed && SSL_is_init_finished(client->ossl.ssl)) {
+		ERR_clear_error();
+		SSL_shutdown(client->ossl.ssl);
+		flush(client, nvc_env_now(&client->world->env) + NVC_SEC(1));
+	}
+	nvc_stream_close(client->lower, how);
+}
+
+static void tls_free(struct nvc_stream *s)
+{
+	struct tls_client *client = (struct tls_client *)s;
+
+	if (client->ossl.ssl)
+		tls_close(s, NVC_END_FIN);
+	nvc_ossl_end_fini(&client->ossl);
+	nvc_stream_free(client->lower);
+	free(client);
+}
+
+static struct tls_client *client_new(struct nvc_stream *lower, const struct nvc_world *world)
+{
+	static const struct nvc_stream_ops ops = {tls_send, tls_recv, tls_close, tls_free};
+	struct tls_client *client = calloc(1, sizeof(*client));
+
+	if (!client) {
+		nvc_stream_free(lower);
+		return NULL;
+	}
+	client->base.ops = &ops;
+	client->lower = lower;
+	client->world = world;
+	CRYPTO_THREAD_run_once(&shared_once, make_shared);
+	if (nvc_ossl_end_init(&client->ossl, shared_context))
+		return client;
+	tls_free(&client->base);
+	return NULL;
+}
+
+static enum nvc_result explain(
+	const struct tls_client *client, enum nvc_result result, struct nvc_error *err)
+{
+	switch (result) {
+	case NVC_E_TLS:
+		if (client->base.end == NVC_END_TLS_ALERT)
+			return nvc_fail(err, result, "the TLS server sent the alert %u (%s)",
+				client->base.alert, SSL_alert_desc_string_long(client->base.alert));
+		return nvc_fail(err, result, "the TLS handshake failed: %s", nvc_ossl_reason());
+	case NVC_E_CLOSED:
+	case NVC_E_RESET:
+		return nvc_fail(err, result,
+			"the TLS server ended the connection (%s) in mid handshake",
+			nvc_end_name(client->base.end));
+	case NVC_E_TIMEOUT:
+		return nvc_fail(err, result, "the TLS handshake did not finish in time");
+	default:
+		return nvc_fail(
+			err, result, "the TLS handshake failed: %s", nvc_result_name(result));
+	}
+}
+
+enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world *world,
+	const struct nvc_tls_options *options, uint64_t deadline, struct nvc_stream **out,
+	enum nvc_end *end, uint8_t *alert, struct nvc_error *err)
+{
+	struct tls_client *client = client_new(lower, world);
+	enum nvc_result result;
+
+	*out = NULL;
+	if (end)
+		*end = NVC_END_OPEN;
+	if (alert)
+		*alert = 0;
+	if (!client)
+		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a TLS connection");
+	result = apply_options(client, options, err);
+	if (result == NVC_OK) {
+		result = handshake(client, deadline);
+		if (result == NVC_OK && options->psk && !SSL_session_reused(client->ossl.ssl))
+			result = nvc_fail(err, NVC_E_TLS, "the TLS server did not use the PSK");
+		else if (result != NVC_OK)
+			explain(client, result, err);
+	}
+	client->psk = NULL;
+	if (end)
+		*end = client->base.end;
+	if (alert)
+		*alert = client->base.alert;
+	if (result == NVC_OK)
+		*out = &client->base;
+	else
+		tls_free(&client->base);
+	return result;
+}
+
+enum nvc_result nvc_tls_key_update(struct nvc_stream *tls)
+{
+	struct tls_client *client = (struct tls_client *)tls;
+
+	if (tls->ops->send != tls_send || client->closed || client->failed)
+		return NVC_E_STATE;
+	ERR_clear_error();
+	if (SSL_key_update(client->ossl.ssl, SSL_KEY_UPDATE_REQUESTED) != 1)
+		return NVC_E_CRYPTO;
+	return NVC_OK;
+}
