@@ -105,6 +105,11 @@ void test_skip(struct test *t, const char *format, ...) __attribute__((format(pr
 void test_inconclusive(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void test_error(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* test_answer_lost says that a connection ended where an answer was due. Linux loses AUTH_Failure1 now and then, so the engine repeats the
+ * case on fresh connections; it counts as a violation of `req` only when the answer never comes. */
+void test_answer_lost(struct test *t, enum req_id req, const char *expected, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
 /* test_observed puts something on record which no requirement forbids (level "implementation-defined"). */
 void test_observed(struct test *t, enum req_id req, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -116,6 +121,12 @@ struct nvc_host *test_host(struct test *t);
 
 /* test_is_virtual tells whether time is virtual: waits cost nothing. */
 bool test_is_virtual(const struct test *t);
+
+/* test_auth returns a zeroed transaction which the engine ends and frees with the case. Never NULL. */
+struct nvc_auth *test_auth(struct test *t);
+
+/* test_end_bound is how long a target may take to end a connection, in nanoseconds. */
+uint64_t test_end_bound(const struct test *t);
 
 /* test_memory returns the bytes the in-process target holds (needs NEED_SIM). */
 size_t test_memory(const struct test *t);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "harness/engine/reference.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct reference {
+	struct nvc_sim *sim;
+	struct nvc_target *target;
+};
+
+static uint16_t port_number(const char *text)
+{
+	return (uint16_t)strtoul(text, NULL, 10);
+}
+
+static size_t fill_ports(const struct profile *profile, struct nvc_target_port ports[3])
+{
+	size_t num = 0;
+
+	if (profile->port_concat[0])
+		ports[num++] = (struct nvc_target_port){
+			.port = port_number(profile->port_concat), .tls = NVC_TLS_PERMITTED};
+	if (profile->port_tls[0])
+		ports[num++] =
+			(struct nvc_target_port){.port = port_number(profile->port_tls), .tls = NVC_TLS_REQUIRED};
+	if (profile->port_plain[0])
+		ports[num++] =
+			(struct nvc_target_port){.port = port_number(profile->port_plain), .tls = NVC_TLS_NONE};
+	return num;
+}
+
+static void fill_host(const struct profile_host *from, struct nvc_target_host *to)
+{
+	*to = (struct nvc_target_host){
+		.hostnqn = from->hostnqn,
+		.hashes = from->hash_id == PROFILE_ANY ? 0 : 1u << from->hash_id,
+		.dhgroups = from->dhgid == PROFILE_ANY ? 0 : 1u << from->dhgid,
+		.auth = from->has_secret ? NVC_POLICY_REQUIRED : NVC_POLICY_DISABLED,
+		.concat = from->has_secret ? NVC_POLICY_PERMITTED : NVC_POLICY_DISABLED,
+	};
+	if (from->has_secret)
+		to->host_key = from->secret;
+	if (from->has_ctrl_secret)
+		to->controller_key = from->ctrl_secret;
+}
+
+struct nvc_target *reference_target(const struct profile *profile, const struct reference_options *options,
+	const struct nvc_env *env, struct nvc_error *err)
+{
+	const struct nvc_target_subsystem subsystems[] = {{.nqn = profile->subnqn}, {.nqn = NVC_DISCOVERY_NQN, .discovery = true}};
+	struct nvc_target_host *hosts = calloc(profile->num_hosts + 1, sizeof(*hosts));
+	struct nvc_target_psk *psks = calloc(profile->num_psks + 1, sizeof(*psks));
+	struct nvc_target_port ports[3];
+	struct nvc_target *target = NULL;
+
+	if (!hosts || !psks) {
+		nvc_fail(err, NVC_E_NO_MEMORY, "no memory for the target");
+		goto out;
+	}
+	for (size_t i = 0; i < profile->num_psks; i++)
+		psks[i].key = profile->psks[i].key;
+	for (size_t i = 0; i < profile->num_hosts; i++) {
+		fill_host(&profile->hosts[i], &hosts[i]);
+		for (size_t j = 0; j < profile->num_psks; j++)
+			if (strcmp(profile->psks[j].hostnqn, hosts[i].hostnqn) == 0 && !hosts[i].num_psks) {
+				hosts[i].psks = &psks[j];
+				hosts[i].num_psks = 1;
+			}
+	}
+	target = nvc_target_new(
+		&(const struct nvc_target_config){
+			.subsystems = subsystems,
+			.num_subsystems = 2,
+			.hosts = hosts,
+			.num_hosts = profile->num_hosts,
+			.ports = ports,
+			.num_ports = fill_ports(profile, ports),
+			.log = options->log,
+			.log_self = options->log_self,
+		},
+		env, err);
+	for (size_t i = 0; target && i < options->num_defects; i++)
+		if (nvc_target_set_defect(target, options->defects[i], err) != NVC_OK) {
+			nvc_target_free(target);
+			target = NULL;
+		}
+out:
+	free(hosts);
+	free(psks);
+	return target;
+}
+
+struct reference *reference_new(const struct profile *profile, const struct reference_options *options, uint64_t seed,
+	struct nvc_error *err)
+{
+	struct reference *reference = calloc(1, sizeof(*reference));
+	struct nvc_target_port ports[3];
+	struct nvc_env env;
+	size_t num_ports = fill_ports(profile, ports);
+
+	if (!reference || !(reference->sim = nvc_sim_new(seed))) {
+		nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a simulated world");
+		free(reference);
+		return NULL;
+	}
+	env = nvc_sim_env(reference->sim, "target");
+	reference->target = reference_target(profile, options, &env, err);
+	for (size_t i = 0; reference->target && i < num_ports; i++)
+		if (nvc_sim_listen(reference->sim, ports[i].port, nvc_target_service(reference->target)) != NVC_OK)
+			nvc_fail(err, NVC_E_INVALID, "port %u cannot be listened on", ports[i].port);
+	if (!reference->target || err->result != NVC_OK) {
+		reference_free(reference);
+		return NULL;
+	}
+	return reference;
+}
+
+void reference_free(struct reference *reference)
+{
+	if (!reference)
+		return;
+	nvc_sim_free(reference->sim);
+	nvc_target_free(reference->target);
+	free(reference);
+}
+
+struct nvc_world reference_world(struct reference *reference)
+{
+	return nvc_sim_world(reference->sim);
+}
+
+size_t reference_memory(const struct reference *reference)
+{
+	return nvc_target_counters(reference->target).memory;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One running case, inside the process Check forked for it: verdicts, evidence, hosts and (in process) the target. */
+#ifndef NVC_ENGINE_TEST_H
+#define NVC_ENGINE_TEST_H
+
+#include "harness/engine/probe.h"
+#include "harness/engine/profile.h"
+#include "harness/engine/reference.h"
+#include "harness/engine/registry.h"
+#include "observer/observer.h"
+
+/* What a run is made of; read from the runner's JSON by run.c. */
+struct run_config {
+	bool reference;		/* the in-process target; else the profile's address */
+	struct profile profile;
+	struct reference_options target; /* of the in-process target */
+	uint64_t seed;
+	uint64_t timeout; /* ns of a host call */
+	unsigned int case_timeout_s;
+	struct nvc_fault_plan fault;
+	bool hdr_digest, data_digest;
+	bool slow; /* cases that wait long in real time run too */
+	bool whole_transcript;
+	int keylog_fd; /* -1: none */
+	struct capabilities capabilities;
+};
+
+enum { MAX_HOSTS = 4, MAX_TRANSACTIONS = 64 };
+
+struct test {
+	const struct run_config *run;
+	const struct instance *instance;
+	int out; /* events go here */
+	bool last_attempt;
+	/* the verdict */
+	enum verdict verdict;
+	enum req_id requirement;
+	char expected[320], seen[320];
+	bool answer_lost;
+	unsigned int first_packet; /* of the step that was judged */
+	size_t num_judged;
+	/* the world */
+	struct reference *reference; /* NULL against a real target */
+	struct nvc_seeded *random;
+	struct nvc_world world;
+	struct nvc_observer *observer;
+	struct nvc_host hosts[MAX_HOSTS];
+	size_t num_hosts;
+	int identities[MAX_HOSTS]; /* index in the profile, -1: none yet */
+	struct nvc_auth *transactions;
+	size_t num_transactions;
+	struct nvc_queue *watched;
+};
+
+/* test_run runs the case of `instance` in this process and writes its events to `out`, the verdict last. Returns whether the verdict is
+ * neither FAIL nor ERROR, for Check. */
+bool test_run(const struct run_config *run, const struct instance *instance, int out, bool last_attempt);
+
+/* verdict_name returns "pass", "warn", ... */
+const char *verdict_name(enum verdict verdict);
+
+#endif
