@@ -90,6 +90,15 @@ enum nvc_result nvc_encode(const struct nvc_layout *layout, const void *message,
 enum nvc_result nvc_decode(const struct nvc_layout *layout, struct nvc_slice in, void *message, size_t *num_read,
 	struct nvc_error *err);
 
+/* nvc_bend_apply applies one bend to the message that nvc_encode wrote at `start` of `writer` from `message`. Fails
+ * with NVC_E_INVALID for an unknown field or one that is empty, longer `bytes` than the field has, and a cut that
+ * would not shorten; a bend that changes nothing by accident would make a test that proves nothing. */
+enum nvc_result nvc_bend_apply(const struct nvc_layout *layout, const void *message, const struct nvc_bend *bend,
+	struct nvc_writer *writer, size_t start);
+
+/* nvc_bend_bytes applies a SET, BYTES or XOR to the `len` bytes of a field at `place`; errors as nvc_bend_apply. */
+enum nvc_result nvc_bend_bytes(const struct nvc_bend *bend, uint8_t *place, size_t len);
+
 /* nvc_reserved_is_zero tells whether every reserved field of `layout` is zero in `in`; the name of the first
  * one that is not goes to `field` (may be NULL). Fields beyond the end of `in` are not looked at. */
 bool nvc_reserved_is_zero(const struct nvc_layout *layout, struct nvc_slice in, const char **field);
