@@ -196,7 +196,8 @@ void nvc_queue_close(struct nvc_queue *queue, enum nvc_end how);
 void nvc_queue_free(struct nvc_queue *queue);
 
 /* nvc_queue_await_end takes PDUs (acting on them as nvc_queue_wait does) until the peer ends the connection. NVC_OK with how it did in `end`;
- * NVC_E_TIMEOUT with NVC_END_OPEN when it did not within `timeout`. */
+ * also with NVC_END_OPEN after C2HTermReq (info->term_received): the controller then waits for us to close. NVC_E_TIMEOUT with
+ * NVC_END_OPEN when nothing of that happened within `timeout`. */
 enum nvc_result nvc_queue_await_end(
 	struct nvc_queue *queue, uint64_t timeout, enum nvc_end *end, struct nvc_error *err);
 

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/queue_state.h"
+
+enum { DEFAULT_SQSIZE = 31 };
+
+static const struct nvc_queue_options ordinary;
+
+static void observe_bytes(void *self, bool h2c, struct nvc_slice bytes, uint64_t time)
+{
+	const struct nvc_queue *queue = self;
+	const struct nvc_host_observer *observer = &queue->host->observer;
+
+	if (observer->bytes != NULL)
+		observer->bytes(observer->self, queue->info.connection, h2c, bytes, time);
+}
+
+static void observe_end(void *self, bool h2c, enum nvc_end how, uint64_t time)
+{
+	const struct nvc_queue *queue = self;
+	const struct nvc_host_observer *observer = &queue->host->observer;
+
+	if (observer->ended != NULL)
+		observer->ended(observer->self, queue->info.connection, h2c, how, time);
+}
+
+/* Does the TLS handshake over queue->stream, which is gone when it fails. */
+static enum nvc_result secure(struct nvc_queue *queue, const struct nvc_queue_options *options,
+	uint64_t deadline, struct nvc_error *err)
+{
+	struct nvc_host *host = queue->host;
+	struct nvc_tls_options offer = {0};
+	struct nvc_stream *lower = queue->stream;
+	enum nvc_result result;
+
+	if (options->tls_options != NULL)
+		offer = *options->tls_options;
+	else
+		offer.psk = options->tls;
+	if (offer.keylog == NULL) {
+		offer.keylog = host->keylog;
+		offer.keylog_self = host->keylog_self;
+	}
+	queue->info.tls = true;
+	if (offer.psk != NULL)
+		snprintf(queue->info.tls_identity, sizeof(queue->info.tls_identity), "%s",
+			offer.psk->identity);
+	queue->stream = NULL;
+	result = nvc_tls_connect(lower, host->world, &offer, deadline, &queue->tls, &host->open_end,
+		&host->open_alert, err);
+	queue->stream = queue->tls;
+	return result;
+}
+
+static enum nvc_result connect_stream(
+	struct nvc_queue *queue, const struct nvc_queue_options *options, struct nvc_error *err)
+{
+	struct nvc_host *host = queue->host;
+	const struct nvc_address *to = &host->addresses[options->port];
+	const struct nvc_fault_plan none = {0};
+	const struct nvc_fault_plan *plan = options->fault != NULL ? options->fault : &host->fault;
+	const uint64_t deadline = nvc_queue_deadline(queue, 0);
+	const struct nvc_tap tap = {queue, observe_bytes, observe_end};
+	enum nvc_result result;
+
+	if (to->port == NULL)
+		return nvc_fail(err, NVC_E_INVALID, "the host has no address of port kind %d",
+			(int)options->port);
+	result = host->world->connect(host->world->self, to, deadline, &queue->stream, err);
+	if (result != NVC_OK)
+		return result;
+	if (memcmp(plan, &none, sizeof(none)) != 0) {
+		queue->stream = nvc_fault_new(queue->stream, host->world, plan);
+		if (queue->stream == NULL)
+			return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
+	}
+	if (options->tls != NULL || options->tls_options != NULL) {
+		result = secure(queue, options, deadline, err);
+		if (result != NVC_OK)
+			return result;
+	}
+	queue->info.connection = ++host->num_connections;
+	if (host->observer.opened != NULL)
+		host->observer.opened(host->observer.self, queue->info.connection,
+			queue->info.label, queue->info.tls, nvc_env_now(&host->world->env));
+	queue->stream = nvc_tap_new(queue->stream, host->world, tap);
+	if (queue->stream == NULL)
+		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
+	return NVC_OK;
+}
+
+enum nvc_result nvc_queue_open(struct nvc_host *host, const struct nvc_queue_options *options,
+	struct nvc_queue **out, struct nvc_error *err)
+{
+	struct nvc_queue *queue = calloc(1, sizeof(*queue));
+	enum nvc_result result;
+
+	*out = NULL;
+	host->open_end = NVC_END_OPEN;
+	host->open_alert = 0;
+	if (queue == NULL)
+		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a queue");
+	if (options == NULL)
+		options = &ordinary;
+	queue->host = host;
+	queue->timeout = options->timeout;
+	queue->info.host = host;
+	queue->info.qid = options->qid;
+	if (options->label != NULL)
+		snprintf(queue->info.label, sizeof(queue->info.label), "%s", options->label);
+	else if (options->qid == 0)
+		snprintf(queue->info.label, sizeof(queue->info.label), "admin");
+	else
+		snprintf(queue->info.label, sizeof(queue->info.label), "io %u", options->qid);
+	result = connect_stream(queue, options, err);
+	if (result != NVC_OK) {
+		nvc_stream_free(queue->stream);
+		free(queue);
+		return result;
+	}
+	queue->next = host->queues;
+	host->queues = queue;
+	*out = queue;
+	return NVC_OK;
+}
+
+/* Takes what the controller answered to ICReq; `dgst` is what was asked for. */
+static enum nvc_result take_icresp(
+	struct nvc_queue *queue, const struct nvc_pdu *pdu, uint8_t dgst, struct nvc_error *err)
+{
+	struct nvc_queue_info *info = &queue->info;
+
+	if (pdu->ch.type == NVC_PDU_C2H_TERM_REQ) {
+		info->term_received = true;
+		info->term = pdu->term;
+		return nvc_fail(err, NVC_E_CLOSED,
+			"%s: the controller answered ICReq with C2HTermReq FES %02xh, FEI %u",
+			info->label, pdu->term.fes, pdu->term.fei);
+	}
+	if (pdu->ch.type != NVC_PDU_IC_RESP) {
+		nvc_queue_violation(
+			queue, "ICReq was answered with a PDU of type %02xh", pdu->ch.type);
+		return nvc_fail(err, NVC_E_MALFORMED,
+			"%s: ICReq was answered with a PDU of type %02xh", info->label,
+			pdu->ch.type);
+	}
+	info->icresp = pdu->ic;
+	if (pdu->ic.pfv != 0)
+		nvc_queue_violation(queue, "ICResp with PFV %u", pdu->ic.pfv);
+	if (pdu->ic.pda > 31)
+		nvc_queue_violation(queue, "ICResp with CPDA %u", pdu->ic.pda);
+	if ((pdu->ic.dgst & ~dgst) != 0) {
+		nvc_queue_violation(
+			queue, "ICResp with DGST %02xh, asked for was %02xh", pdu->ic.dgst, dgst);
+		return nvc_fail(err, NVC_E_MALFORMED, "%s: ICResp turns on a digest not asked for",
+			info->label);
+	}
+	info->mode.hdgst = (pdu->ic.dgst & NVC_DGST_HEADER) != 0;
+	info->mode.ddgst = (pdu->ic.dgst & NVC_DGST_DATA) != 0;
+	info->mode.pda = pdu->ic.pda & 31;
+	info->initialised = true;
+	return NVC_OK;
+}
+
+enum nvc_result nvc_queue_ic(
+	struct nvc_queue *queue, const struct nvc_queue_options *options, struct nvc_error *err)
+{
+	struct nvc_pdu pdu = {.ch.type = NVC_PDU_IC_REQ};
+	struct nvc_slice bytes;
+	uint8_t dgst;
+	enum nvc_result result;
+
+	if (options == NULL)
+		options = &ordinary;
+	pdu.ic = options->ic != NULL ? *options->ic : queue->host->ic;
+	result = nvc_queue_encode_pdu(queue, &pdu, options->ic_bends, &bytes, err);
+	if (result != NVC_OK)
+		return result;
+	dgst = bytes.len > 11 ? bytes.data[11] : 0;
+	result = nvc_queue_send_bytes(queue, bytes, nvc_queue_deadline(queue, 0), err);
+	if (result != NVC_OK)
+		return result;
+	queue->info.pdus_sent++;
+	result = nvc_queue_next_pdu(queue, nvc_queue_deadline(queue, 0), &pdu, err);
+	return result == NVC_OK ? take_icresp(queue, &pdu, dgst, err) : result;
+}
+
+static enum nvc_result encode_connect_data(const struct nvc_queue *queue,
+	const struct nvc_queue_options *options, struct nvc_writer *out, struct nvc_error *err)
+{
+	const struct nvc_host *host = queue->host;
+	const char *hostnqn = options->hostnqn != NULL ? options->hostnqn : host->hostnqn;
+	const char *subnqn = options->subnqn != NULL ? options->subnqn : host->subnqn;
+	struct nvc_connect_data data = {.cntlid = NVC_CNTLID_DYNAMIC};
+
+	if (hostnqn == NULL || subnqn == NULL)
+		return nvc_fail(err, NVC_E_INVALID, "Connect needs a host NQN and a subsystem NQN");
+	if (options->admin != NULL)
+		data.cntlid = options->admin->info.cntlid;
+	memcpy(data.hostid, options->hostid != NULL ? options->hostid : host->hostid,
+		sizeof(data.hostid));
+	nvc_nqn_put(data.hostnqn, hostnqn);
+	nvc_nqn_put(data.subnqn, subnqn);
+	if (nvc_encode(&nvc_connect_data_layout, &data, options->data_bends, out) != NVC_OK)
+		return nvc_fail(
+			err, NVC_E_INVALID, "the data of Connect cannot be encoded as asked");
+	return NVC_OK;
+}
+
+enum nvc_result nvc_queue_connect(struct nvc_queue *queue, const struct nvc_queue_options *options,
+	struct nvc_completion *done, struct nvc_error *err)
+{
+	uint8_t data[NVC_CONNECT_DATA_LEN + 1024]; /* room for bends that append */
+	struct nvc_writer writer = nvc_writer_over(data, sizeof(data));
+	struct nvc_completion own;
+	struct nvc_queue_info *info = &queue->info;
+	struct nvc_cmd_connect fields = {.head.opc = NVC_OPC_FABRICS, .fctype = NVC_FCTYPE_CONNECT};
+	struct nvc_command command = {.layout = &nvc_cmd_connect_layout, .fields = &fields};
+	enum nvc_result result;
+
+	if (options == NULL)
+		options = &ordinary;
+	if (done == NULL)
+		done = &own;
+	*done = (struct nvc_completion){0};
+	info->qid = options->qid;
+	fields.qid = options->qid;
+	fields.sqsize = options->sqsize != 0 ? options->sqsize : DEFAULT_SQSIZE;
+	fields.cattr = options->cattr;
+	fields.kato = options->qid == 0 ? queue->host->kato : 0;
+	result = encode_connect_data(queue, options, &writer, err);
+	if (result != NVC_OK)
+		return result;
+	command.out = nvc_writer_slice(&writer);
+	command.bends = options->sqe_bends;
+	result = nvc_queue_do(queue, &command, done, err);
+	if (result != NVC_OK)
+		return result;
+	info->connect = done->cqe;
+	if (done->status != NVC_SC_SUCCESS)
+		return NVC_OK;
+	info->connected = true;
+	info->cntlid = (uint16_t)done->cqe.result;
+	info->atr = (done->cqe.result & NVC_CONNECT_ATR) != 0;
+	info->ascr = (done->cqe.result & NVC_CONNECT_ASCR) != 0;
+	return NVC_OK;
+}
+
+enum nvc_result nvc_queue_establish(struct nvc_host *host, const struct nvc_queue_options *options,
+	struct nvc_queue **queue, struct nvc_error *err)
+{
+	struct nvc_completion done;
+	enum nvc_result result = nvc_queue_open(host, options, queue, err);
+
+	if (result == NVC_OK)
+		result = nvc_queue_ic(*queue, options, err);
+	if (result == NVC_OK)
+		result = nvc_queue_connect(*queue, options, &done, err);
+	if (result == NVC_OK && done.status != NVC_SC_SUCCESS)
+		result = nvc_fail(err, NVC_E_REFUSED, "%s: Connect was answered with %03xh (%s)",
+			(*queue)->info.label, done.status, nvc_status_name(done.status));
+	return result;
+}
+
+const struct nvc_queue_info *nvc_queue_info(const struct nvc_queue *queue)
+{
+	return &queue->info;
+}
+
+void nvc_queue_set_timeout(struct nvc_queue *queue, uint64_t timeout)
+{
+	queue->timeout = timeout;
+}
+
+struct nvc_stream *nvc_queue_stream(const struct nvc_queue *queue)
+{
+	return queue->stream;
+}
+
+struct nvc_stream *nvc_queue_tls_stream(const struct nvc_queue *queue)
+{
+	return queue->tls;
+}
+
+void nvc_queue_close(struct nvc_queue *queue, enum nvc_end how)
+{
+	if (queue->info.local_end != NVC_END_OPEN)
+		return;
+	queue->info.local_end = how;
+	nvc_stream_close(queue->stream, how);
+}
+
+void nvc_queue_free(struct nvc_queue *queue)
+{
+	if (queue == NULL)
+		return;
+	for (struct nvc_queue **link = &queue->host->queues; *link != NULL; link = &(*link)->next) {
+		if (*link == queue) {
+			*link = queue->next;
+			break;
+		}
+	}
+	nvc_queue_close(queue, NVC_END_FIN);
+	nvc_stream_free(queue->stream);
+	for (size_t i = 0; i < NVC_QUEUE_MAX_PENDING; i++) {
+		free(queue->slots[i].in);
+		free(queue->slots[i].out);
+	}
+	free(queue->rx);
+	free(queue->tx);
+	free(queue);
+}
+
+enum nvc_result nvc_queue_usable(struct nvc_queue *queue, uint64_t timeout,
+	struct nvc_completion *done, struct nvc_error *err)
+{
+	const uint64_t before = queue->timeout;
+	enum nvc_result result;
+
+	if (timeout != 0)
+		queue->timeout = timeout;
+	if (queue->info.qid == 0)
+		result = nvc_do_property_get(queue, NVC_PROP_CSTS, done, err);
+	else
+		result = nvc_do_read(queue, 1, 0, 512, done, err);
+	queue->timeout = before;
+	return result;
+}
