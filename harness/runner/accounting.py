@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The account of a run: every selected case gets exactly one verdict, and nothing an engine does can lose one.
+
+Behaviour and teardown are two verdicts and stay two. What the observer saw is collected per requirement, as results
+of their own.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from . import catalogue as cat
+from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK, EXIT_TOOL
+
+BEHAVIOURS = ("pass", "warn", "fail", "skip", "inconclusive", "error")
+TEARDOWNS = ("pass", "warn", "fail", "inconclusive", "none")
+# Faults beyond these are counted, not kept: an engine gone mad must not fill the memory.
+FAULTS_KEPT = 50
+STEPS_KEPT = 200
+
+
+@dataclass
+class Result:
+    """Result is the verdict on one case, with its evidence."""
+
+    case: cat.Case
+    behaviour: str = ""
+    teardown: str = "none"
+    requirement: str = ""
+    citation: str = ""
+    expected: str = ""
+    seen: str = ""
+    reason: str = ""
+    packets: list = field(default_factory=list)
+    teardown_requirement: str = ""
+    teardown_expected: str = ""
+    teardown_seen: str = ""
+    duration_ms: float = 0
+    steps: list = field(default_factory=list)
+    packet_text: dict = field(default_factory=dict)
+
+    @property
+    def clean(self):
+        """clean tells whether there is nothing to explain: a pass that ended as it should."""
+        return self.behaviour == "pass" and self.teardown in ("pass", "none")
+
+
+@dataclass
+class Observation:
+    """Observation is one requirement that the observer saw violated, however often."""
+
+    requirement: str
+    level: str
+    expected: str = ""
+    seen: str = ""
+    case: str = ""
+    packet: int = None
+    conn: int = None
+    count: int = 0
+    cases: list = field(default_factory=list)
+
+    @property
+    def id(self):
+        return f"observer.{self.requirement}"
+
+    @property
+    def verdict(self):
+        return {"shall": "fail", "should": "warn"}.get(self.level, "note")
+
+
+class Ledger:
+    """Ledger takes the events of all engines of one run. cases: the selected ones, in order."""
+
+    def __init__(self, catalogue, cases):
+        self.catalogue = catalogue
+        self.results = {case.id: Result(case) for case in cases}
+        self.observations = {}
+        self.findings = []
+        self.capabilities = {}
+        self.faults = []
+        self.num_faults = 0
+        self.unmet = []
+
+    def take(self, event):
+        """take books one event of an engine and returns the Result it settles, or None."""
+        kind = event.get("event")
+        if kind == "verdict":
+            return self._verdict(event)
+        if kind == "observation":
+            self._observation(event)
+        elif kind == "probe":
+            self._probe(event)
+        elif kind in ("step", "log", "packet"):
+            self._transcript(kind, event)
+        return None
+
+    def fault(self, text):
+        """fault books a fault of the engine itself; the run ends with the status of a tester's error."""
+        self.num_faults += 1
+        if len(self.faults) < FAULTS_KEPT:
+            self.faults.append(text)
+
+    def lose(self, idents, why):
+        """lose gives the verdict `error` to those of the cases that have none, and returns these Results."""
+        lost = [self.results[ident] for ident in idents if not self.results[ident].behaviour]
+        for result in lost:
+            result.behaviour = "error"
+            result.reason = why
+        return lost
+
+    def unsettled(self):
+        """unsettled returns the ids without a verdict."""
+        return [ident for ident, result in self.results.items() if not result.behaviour]
+
+    def claim(self, need):
+        """claim books an unmet claim when the user says the target can do `need` and every case that needs it was skipped."""
+        needing = [result for result in self.results.values() if need in result.case.needs]
+        if needing and all(result.behaviour == "skip" for result in needing):
+            self.unmet.append(f"--{need} was given, but no case that needs it could run: {needing[0].reason}")
+
+    def _verdict(self, event):
+        result = self.results.get(event.get("case"))
+        if not result:
+            self.fault(f"verdict for {event.get('case')!r}, which was not asked for")
+            return None
+        if result.behaviour:
+            self.fault(f"second verdict for {result.case.id}")
+            result.behaviour, result.reason = "error", "the engine gave two verdicts"
+            return result
+        result.behaviour = event.get("behaviour")
+        result.teardown = event.get("teardown") or "none"
+        for name in ("requirement", "citation", "expected", "seen", "reason", "teardown_requirement", "teardown_expected",
+                     "teardown_seen"):
+            value = event.get(name)
+            setattr(result, name, "" if value is None else str(value))
+        packets, duration = event.get("packets"), event.get("duration_ms")
+        result.packets = [n for n in packets if isinstance(n, int)] if isinstance(packets, list) else []
+        result.duration_ms = duration if isinstance(duration, (int, float)) and duration >= 0 else 0
+        self._complete(result)
+        return result
+
+    def _complete(self, result):
+        """_complete turns a verdict that is not one into `error`, and adds what the catalogue knows."""
+        for value, allowed, what in ((result.behaviour, BEHAVIOURS, "behaviour"), (result.teardown, TEARDOWNS, "teardown")):
+            if value not in allowed:
+                self.fault(f"{result.case.id}: {what} {value!r} is no verdict")
+                result.behaviour, result.teardown, result.reason = "error", "none", f"{what} {value!r} is no verdict"
+                return
+        if result.behaviour in ("fail", "warn") and not result.requirement:
+            result.requirement = result.case.checks[0] if result.case.checks else ""
+        if result.behaviour in ("skip", "inconclusive", "error") and not result.reason:
+            result.reason = "the engine gave no reason"
+        result.citation = result.citation or self.catalogue.requirement(result.requirement).citation
+        if result.clean:
+            result.steps, result.packet_text = [], {}
+
+    def _observation(self, event):
+        ident = event.get("requirement")
+        known = self.catalogue.requirements.get(ident)
+        if not known:
+            self.fault(f"observation of {ident!r}, which is no requirement")
+            return
+        seen = self.observations.get(ident)
+        if not seen:
+            seen = self.observations[ident] = Observation(
+                ident, known.level, str(event.get("expected") or ""), str(event.get("seen") or ""),
+                str(event.get("case") or ""), event.get("packet"), event.get("conn"))
+        seen.count += 1
+        if event.get("case") and event["case"] not in seen.cases:
+            seen.cases.append(str(event["case"]))
+
+    def _probe(self, event):
+        if isinstance(event.get("capabilities"), dict):
+            self.capabilities = event["capabilities"]
+        for finding in event.get("findings") or []:
+            if str(finding) not in self.findings:
+                self.findings.append(str(finding))
+
+    def _transcript(self, kind, event):
+        result = self.results.get(event.get("case"))
+        if not result or result.clean:
+            return
+        if kind == "packet":
+            result.packet_text[event.get("n")] = f"{event.get('dir')} {event.get('text')}"
+        elif len(result.steps) < STEPS_KEPT:
+            result.steps.append(str(event.get("text")))
+
+    def counts(self):
+        """counts returns {"behaviour": Counter, "teardown": Counter, "observations": Counter}."""
+        return {
+            "behaviour": Counter(result.behaviour for result in self.results.values()),
+            "teardown": Counter(result.teardown for result in self.results.values()),
+            "observations": Counter(observation.verdict for observation in self.observations.values()),
+        }
+
+    def exit_status(self):
+        """exit_status weighs the whole account: the tester's error hides nothing behind it, a fail outranks what could not be
+        judged, and a run that judged nothing is no clean run."""
+        counts = self.counts()
+        behaviour, teardown = counts["behaviour"], counts["teardown"]
+        if self.num_faults or behaviour["error"]:
+            return EXIT_TOOL
+        if behaviour["fail"] or teardown["fail"] or counts["observations"]["fail"]:
+            return EXIT_FAIL
+        if behaviour["inconclusive"] or teardown["inconclusive"] or self.unmet:
+            return EXIT_CANNOT_JUDGE
+        if not behaviour["pass"] + behaviour["warn"]:
+            return EXIT_CANNOT_JUDGE
+        return EXIT_OK

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line as a whole: subcommands, signals, and one line for every mistake."""
+
+import os
+import sys
+
+from . import __version__, defects, listing, options, run, target
+from .errors import EXIT_INTERRUPTED, RunnerError, ToolError
+
+SUBCOMMANDS = {
+    "list": (listing, "show cases, requirements, defects, or which case covers what"),
+    "run": (run, "judge a target, or the embedded reference target"),
+    "target": (target, "be the reference target, for real hosts"),
+    "defects": (defects, "break the reference target in every known way and see which case notices"),
+}
+GATE = "boot a Linux kernel in a virtual machine and judge its target"
+EPILOG = """exit status: 0 all judged, nothing failed; 1 something failed; 2 wrong argument, secret or file;
+3 the tester's own error; 125 nothing failed, but not everything could be judged; 130 interrupted"""
+
+
+def _parser():
+    parser = options.Parser(prog="nvme-conform", description="Conformance of NVMe/TCP authentication and secure channels.",
+                            epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"nvme-conform {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, text) in SUBCOMMANDS.items():
+        module.add_arguments(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EPILOG))
+    commands.add_parser("gate", help=GATE, add_help=False)
+    return parser
+
+
+def _gate(argv):
+    try:
+        from harness.vm import gate
+    except ImportError as error:
+        raise ToolError(f"the kernel gate is not installed here ({error})") from None
+    return gate.main(argv)
+
+
+def main(argv):
+    """main runs the command and returns its exit status. Whatever the user got wrong is one line on standard error."""
+    try:
+        if argv[:1] == ["gate"]:
+            return _gate(argv[1:])
+        args = _parser().parse_args(argv)
+        run.raise_on_signals()
+        status = SUBCOMMANDS[args.command][0].main(args)
+        sys.stdout.flush()
+        return status
+    except RunnerError as error:
+        print(f"nvme-conform: {error}", file=sys.stderr)
+        return error.exit_status
+    except run.Interrupted:
+        print("nvme-conform: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED

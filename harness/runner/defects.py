@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`nvme-conform defects`: the kill matrix. It proves that every case can fail and every defect is noticed.
+
+A case notices a defect when its behaviour or its teardown is fail or warn; so does the observer. Everything that is not as
+it should be is a hole, and one hole fails the command.
+"""
+
+import datetime
+import fnmatch
+import json
+import os
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from . import catalogue as cat
+from . import engine, options, reports
+from .accounting import Ledger
+from .errors import EXIT_FAIL, EXIT_OK, EXIT_TOOL, ToolError, UsageError
+from .redaction import Redactor
+from .run import DEFAULT_TIMEOUT, Conductor, Run, program_name, silence
+from .terminal import Printer, Progress, clean, table
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+EXPECTED = os.path.join(HERE, "expected_kills.json")
+UNKILLED = os.path.join(HERE, "unkilled.json")
+CLEAN_SEEDS = 3
+DEFAULT_SEED = 1
+# What a cell of the matrix shows; "." is a pass.
+SYMBOL = {"pass": ".", "warn": "W", "fail": "F", "skip": "s", "inconclusive": "i", "error": "E"}
+LEGEND = ". pass  F fails by behaviour  T by teardown  W warns  s skip  i inconclusive  E error"
+
+
+def add_arguments(parser):
+    """add_arguments adds the arguments of `defects`."""
+    add = parser.add_argument
+    add("defects", nargs="*", metavar="DEFECT-GLOB", help="only these (then cases that nothing fails are no holes)")
+    add("--named", action="store_true", help="only the defects written by hand")
+    add("-j", "--jobs", type=options.jobs, default=os.cpu_count() or 1, metavar="N", help="engine processes")
+    add("--seed", type=options.seed, default=DEFAULT_SEED, metavar="N", help="first seed (default 1)")
+    add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="limit of one case (default 10)")
+    add("--expected", default=EXPECTED, metavar="FILE", help="which case must notice which defect")
+    add("--unkilled", default=UNKILLED, metavar="FILE", help="cases that no defect fails yet, with the reason")
+    add("-o", "--output-format", choices=("normal", "json"), default="normal", help="how to print it")
+    add("--output-dir", metavar="DIR", help="also write matrix.json and matrix.txt there")
+
+
+@dataclass
+class Trial:
+    """Trial is one run over all cases: clean with a seed or a fault, or with one defect."""
+
+    name: str
+    defect: str
+    conductor: Conductor
+
+    @property
+    def ledger(self):
+        return self.conductor.ledger
+
+    def cells(self):
+        """cells returns what each case, and each violated requirement of the observer, says: {id: symbol}."""
+        cells = {}
+        for ident, result in self.ledger.results.items():
+            symbol = SYMBOL[result.behaviour]
+            if result.behaviour == "pass" and result.teardown in ("fail", "warn"):
+                symbol = "T"
+            elif result.behaviour == "pass" and result.teardown == "inconclusive":
+                symbol = "i"
+            cells[ident] = symbol
+        for seen in self.ledger.observations.values():
+            if seen.verdict in ("fail", "warn"):
+                cells[seen.id] = "F" if seen.verdict == "fail" else "W"
+        return cells
+
+    def kills(self):
+        """kills returns the ids that notice the defect."""
+        return [ident for ident, symbol in self.cells().items() if symbol in "FTW"]
+
+
+@dataclass
+class Expectations:
+    """Expectations is what the two data files say."""
+
+    kills: dict = field(default_factory=dict)
+    unkilled: dict = field(default_factory=dict)
+
+    def reason(self, ident):
+        """reason returns why no defect fails the case yet, or None."""
+        for pattern, reason in self.unkilled.items():
+            if fnmatch.fnmatchcase(ident, pattern):
+                return reason
+        return None
+
+
+def read_expectations(expected, unkilled):
+    """read_expectations reads both files; a file that is not what it should be is a UsageError."""
+    kills, reasons = own_json(expected), own_json(unkilled)
+    for name, entry in kills.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("case"), str):
+            raise UsageError(f"{expected}: {name}: expected an object with the member \"case\"")
+        if not all(isinstance(ident, str) for ident in entry.get("passes", [])):
+            raise UsageError(f"{expected}: {name}: \"passes\" is not a list of case ids")
+    for pattern, reason in reasons.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise UsageError(f"{unkilled}: {pattern}: the reason is missing")
+    return Expectations(kills, reasons)
+
+
+def own_json(path):
+    """own_json returns the object in one of our own JSON files."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: is not a JSON object")
+    return data
+
+
+def plan(args, catalogue):
+    """plan returns the trials: clean under seeds and faults, then one for each chosen defect."""
+    names = cat.select(args.defects, catalogue.defects, "defect")
+    if args.named:
+        names = [name for name in names if catalogue.defects[name].named]
+        if not names:
+            raise UsageError("no named defect among these")
+    cases = list(catalogue.cases.values())
+    started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+
+    def trial(name, seed, defect="", fault="none"):
+        run = Run(options.Target(), cases, seed, [defect] if defect else [], fault, args.timeout, True, 1, started,
+                  program_name())
+        return Trial(name, defect, Conductor(run, Ledger(catalogue, cases)))
+
+    trials = [trial(f"clean, seed {args.seed + n}", args.seed + n) for n in range(CLEAN_SEEDS)]
+    trials += [trial(f"clean, fault {fault}", args.seed, fault=fault) for fault in options.FAULTS if fault != "none"]
+    return trials + [trial(name, args.seed, defect=name) for name in names]
+
+
+def run_trials(trials, jobs):
+    """run_trials runs every trial in an engine of its own, `jobs` at a time."""
+    work, ended = [], 0
+    progress = Progress(len(trials))
+    for trial in trials:
+        # With virtual time a slow case costs nothing, so all of them run; the silence limit knows of real time only.
+        job = engine.Job(trial.conductor.run.config([case.id for case in trial.conductor.run.cases]),
+                         silence(trial.conductor.run), tag=trial)
+        work.append(job)
+
+    def end(job, outcome):
+        nonlocal ended
+        job.tag.conductor.end(job, outcome)
+        ended += 1
+        progress.show(ended, sum(1 for t in trials if t.ledger.num_faults), job.tag.name)
+
+    try:
+        engine.Pool(jobs).run(work, lambda job, event, line: job.tag.conductor.event(job, event, line), end)
+    finally:
+        progress.clear()
+
+
+def find_holes(trials, expectations, catalogue, whole):
+    """find_holes returns everything that is not as it should be, as (kind, text). whole: all defects were tried."""
+    holes = []
+    for trial in trials:
+        holes += _clean_holes(trial, expectations) if not trial.defect else _defect_holes(trial, expectations, catalogue)
+    holes += _stale_entries(expectations, catalogue)
+    if whole:
+        holes += _case_holes(trials, expectations, catalogue)
+    return holes
+
+
+def _clean_holes(trial, expectations):
+    for result in trial.ledger.results.values():
+        excused = result.behaviour == "skip" and expectations.reason(result.case.id)
+        if not result.clean and not excused:
+            what = result.reason or f"expected {result.expected or result.teardown_expected}; " \
+                                    f"seen {result.seen or result.teardown_seen}"
+            verdict = result.behaviour if result.behaviour != "pass" else f"teardown {result.teardown}"
+            yield "clean", f"{trial.name}: {result.case.id} is {verdict}: {what}; {trial.conductor.run.again(result.case.id)}"
+    for seen in trial.ledger.observations.values():
+        if seen.verdict in ("fail", "warn"):
+            yield "clean", f"{trial.name}: {seen.id} is {seen.verdict}: expected {seen.expected}; seen {seen.seen} " \
+                           f"(in {seen.case})"
+
+
+def _defect_holes(trial, expectations, catalogue):
+    kills = trial.kills()
+    again = trial.conductor.run.again()
+    if not kills:
+        yield "defect", f"{trial.defect}: no case notices it; {again}"
+    for result in trial.ledger.results.values():
+        if result.behaviour == "error":
+            yield "error", f"{trial.defect}: {result.case.id} ends in error: {result.reason}"
+    if not catalogue.defects[trial.defect].named:
+        return
+    entry = expectations.kills.get(trial.defect)
+    if not entry:
+        yield "defect", f"{trial.defect}: {os.path.basename(EXPECTED)} does not say which case must notice it"
+        return
+    if entry["case"] in trial.ledger.results or entry["case"].startswith("observer."):
+        if entry["case"] not in kills:
+            yield "defect", f"{trial.defect}: {entry['case']} must notice it and does not; {again}"
+        yield from _wrong_cause(trial, entry)
+    for ident in entry.get("passes", []):
+        result = trial.ledger.results.get(ident)
+        if result and not result.clean:
+            yield "defect", f"{trial.defect}: {ident} must still pass and is {result.behaviour}"
+
+
+def _wrong_cause(trial, entry):
+    """_wrong_cause checks that the case fails for the reason the defect suggests, where the entry names it."""
+    result = trial.ledger.results.get(entry["case"])
+    if not result:
+        return
+    wanted = entry.get("requirement")
+    named = (result.requirement, result.teardown_requirement)
+    if wanted and wanted not in named:
+        yield "defect", f"{trial.defect}: {entry['case']} names {' '.join(filter(None, named)) or 'nothing'}, not {wanted}"
+    seen = entry.get("seen")
+    if seen and seen not in f"{result.seen} {result.teardown_seen}":
+        yield "defect", f"{trial.defect}: {entry['case']} saw {result.seen!r}, which does not say {seen!r}"
+
+
+def _stale_entries(expectations, catalogue):
+    for name, entry in expectations.kills.items():
+        if name not in catalogue.defects:
+            yield "stale", f"{os.path.basename(EXPECTED)}: {name} is no defect"
+        for ident in [entry["case"], *entry.get("passes", [])]:
+            if ident not in catalogue.cases and not ident.startswith("observer."):
+                yield "stale", f"{os.path.basename(EXPECTED)}: {name}: {ident} is no case"
+    for pattern in expectations.unkilled:
+        if not any(fnmatch.fnmatchcase(ident, pattern) for ident in catalogue.cases):
+            yield "stale", f"{os.path.basename(UNKILLED)}: {pattern} matches no case"
+
+
+def _case_holes(trials, expectations, catalogue):
+    killed = {ident for trial in trials if trial.defect for ident in trial.kills()}
+    for ident in catalogue.cases:
+        excuse = expectations.reason(ident)
+        if ident not in killed and not excuse:
+            yield "case", f"{ident}: no defect fails it"
+    for pattern in expectations.unkilled:
+        matching = [ident for ident in catalogue.cases if fnmatch.fnmatchcase(ident, pattern)]
+        if matching and all(ident in killed for ident in matching):
+            yield "stale", f"{os.path.basename(UNKILLED)}: {pattern} is failed by a defect by now; remove the entry"
+
+
+def matrix_lines(trials):
+    """matrix_lines returns the whole matrix, one line per case, one column per defect."""
+    tried = [trial for trial in trials if trial.defect]
+    cells = [trial.cells() for trial in tried]
+    idents = list(dict.fromkeys(ident for row in cells for ident in row))
+    lines = [LEGEND] + [f"{number:>3} {trial.defect}" for number, trial in enumerate(tried, 1)] + [""]
+    rows = [["case"] + [str(number) for number in range(1, len(tried) + 1)]]
+    rows += [[ident] + [row.get(ident, ".") for row in cells] for ident in idents]
+    return lines + table(rows, right=set(range(1, len(tried) + 1)))
+
+
+def overview(trials, expectations, catalogue):
+    """overview returns a line per defect: how many cases of each area notice it, and which case must."""
+    tried = [trial for trial in trials if trial.defect]
+    areas = list(dict.fromkeys([cat.area_of(case) for case in catalogue.cases.values()] + ["observer"]))
+    rows = [["defect", *areas, "must be noticed by"]]
+    for trial in tried:
+        count = Counter(
+            "observer" if ident not in catalogue.cases else cat.area_of(catalogue.cases[ident]) for ident in trial.kills())
+        entry = expectations.kills.get(trial.defect)
+        rows.append([trial.defect, *[str(count[area] or ".") for area in areas], entry["case"] if entry else ""])
+    return table(rows, right=set(range(1, len(areas) + 1)))
+
+
+def main(args):
+    """main runs `nvme-conform defects` and returns its exit status: 0 no hole, 1 holes, 3 the tester's own error."""
+    catalogue = cat.read(engine.list_objects())
+    expectations = read_expectations(args.expected, args.unkilled)
+    trials = plan(args, catalogue)
+    redactor = Redactor()
+    directory = None
+    if args.output_dir:
+        directory = reports.Reports(args.output_dir, redactor)
+        directory.close()
+    begun = time.monotonic()
+    try:
+        run_trials(trials, args.jobs)
+    except UsageError as error:
+        # Nothing the user gave went to the engine here.
+        raise ToolError(f"the engine refused our own configuration: {error}") from None
+    holes = find_holes(trials, expectations, catalogue, whole=not args.defects and not args.named)
+    faults = [f"{trial.name}: {text}" for trial in trials for text in trial.ledger.faults]
+    status = EXIT_TOOL if faults else EXIT_FAIL if holes else EXIT_OK
+    data = _as_data(args, trials, holes, faults, status)
+    if directory:
+        directory.write("matrix.json", json.dumps(data, indent=1) + "\n")
+        directory.write("matrix.txt", "\n".join(matrix_lines(trials)) + "\n")
+    printer = Printer(redactor, sys.stdout)
+    if args.output_format == "json":
+        printer.line(json.dumps(data, indent=1))
+        return status
+    _print(printer, trials, expectations, catalogue, (holes, faults, status), time.monotonic() - begun)
+    if directory:
+        printer.line(f"matrix in {directory.shown()}: matrix.json, matrix.txt")
+    return status
+
+
+def _as_data(args, trials, holes, faults, status):
+    return {
+        "format": "nvme-conform-matrix/1",
+        "seed": args.seed,
+        "exit_status": status,
+        "trials": [{"name": trial.name, "defect": trial.defect or None, "cells": trial.cells()} for trial in trials],
+        "holes": [{"kind": kind, "text": text} for kind, text in holes],
+        "engine_faults": faults,
+    }
+
+
+def _print(printer, trials, expectations, catalogue, outcome, seconds):
+    holes, faults, status = outcome
+    for text in overview(trials, expectations, catalogue):
+        printer.line(text)
+    printer.line()
+    for trial in trials:
+        if not trial.defect:
+            behaviour = trial.ledger.counts()["behaviour"]
+            counts = ", ".join(f"{behaviour[verdict]} {verdict}" for verdict in SYMBOL if behaviour[verdict])
+            printer.line(f"{trial.name}: {counts}")
+    for kind, text in holes:
+        printer.line(f"{printer.paint('fail', 'HOLE')} ({kind}) {clean(text)}")
+    for text in faults:
+        printer.line(f"{printer.paint('error', 'ENGINE FAULT')} {clean(text)}")
+    tried = sum(1 for trial in trials if trial.defect)
+    noticed = sum(1 for trial in trials if trial.defect and trial.kills())
+    word = {EXIT_OK: "PASS", EXIT_FAIL: "FAIL"}.get(status, "ERROR")
+    printer.line()
+    printer.line(printer.paint({"PASS": "pass", "FAIL": "fail"}.get(word, "error"),
+                               f"{word}: {noticed} of {tried} defects noticed by {len(catalogue.cases)} cases, "
+                               f"{len(holes)} holes, {seconds:.1f} s"))

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`nvme-conform run`: select, start engines, keep the account, report. Also the heart of `defects`."""
+
+import datetime
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+from . import catalogue as cat
+from . import engine, options, summary
+from .accounting import Ledger
+from .errors import EXIT_INTERRUPTED, EXIT_USAGE, ToolError, UsageError
+from .redaction import Redactor
+from .reports import Reports, finish
+from .terminal import Printer, Progress, clean
+
+DEFAULT_TIMEOUT = 10.0
+# How long an engine may say nothing: two whole cases and this.
+SILENCE_MARGIN = 30
+# The longest wait of the protocol is the authentication timer; a slow case may wait for two of them in real time.
+SLOW_SILENCE = 300
+
+
+class Interrupted(BaseException):
+    """Interrupted is raised in the main thread by SIGINT and SIGTERM."""
+
+
+def raise_on_signals():
+    """raise_on_signals makes SIGINT, SIGTERM and SIGHUP end the command in order, with its engines."""
+
+    def handler(_number, _frame):
+        raise Interrupted
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+def ignore_signals():
+    """ignore_signals lets the end of an interrupted command, which is bounded, come to its end."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def add_arguments(parser):
+    """add_arguments adds the arguments of `run`."""
+    parser.add_argument("cases", nargs="*", metavar="CASE-GLOB", help="ids of cases, or globs (default: all)")
+    options.add_target_options(parser)
+    group = parser.add_argument_group("run")
+    add = group.add_argument
+    add("--reference", action="store_true", help="the embedded reference target (default without -a)")
+    add("--defect", action="append", default=[], metavar="NAME", help="break the reference target this way; repeatable")
+    add("-j", "--jobs", type=options.jobs, metavar="N", help="engine processes (default: one per CPU; 1 for a real target)")
+    add("--seed", type=options.seed, metavar="N", help="same seed, same bytes (default: random, always shown)")
+    add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="limit of one case (default 10)")
+    add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
+    add("--fault", choices=options.FAULTS, default="none", help="disturb the byte streams this way")
+    add("--output-dir", metavar="DIR", help="where the reports go (default reports/run-TIME)")
+    add("--keylog", metavar="FILE", help="write the TLS secrets of the run to FILE, for Wireshark; keep it to yourself")
+    add("-v", "--verbose", action="store_true", help="a line per case, with its steps")
+    add("--slow", action="store_true", help="also the cases that wait for minutes in real time")
+
+
+@dataclass
+class Run:
+    """Run is everything that was asked for; header() and again() tell it to the reports."""
+
+    target: options.Target
+    cases: list
+    seed: int
+    defects: list
+    fault: str
+    timeout: float
+    slow: bool
+    jobs: int
+    started: str
+    program: str
+    keylog: str = None
+
+    def header(self):
+        return {"target": self.target.text, "seed": self.seed, "defects": self.defects, "fault": self.fault,
+                "timeout_s": self.timeout, "slow": self.slow, "started": self.started, "command": self.again()}
+
+    def again(self, *idents):
+        """again returns the command that runs these cases (none: all) again, with seed and without secrets."""
+        words = ["run", *idents, *self.target.again, "--seed", f"0x{self.seed:x}"]
+        for name in self.defects:
+            words += ["--defect", name]
+        if self.fault != "none":
+            words += ["--fault", self.fault]
+        if self.timeout != DEFAULT_TIMEOUT:
+            words += ["--timeout", f"{self.timeout:g}"]
+        return options.command(self.program, words + ["--slow"] * self.slow)
+
+    def config(self, idents):
+        """config returns what one engine gets on its standard input."""
+        config = {"target": self.target.config, "defects": self.defects, "seed": self.seed, "cases": idents,
+                  "timeout_s": self.timeout, "fault": self.fault, "transcript": "fail", "keylog": self.keylog,
+                  "hdr_digest": self.target.hdr_digest, "data_digest": self.target.data_digest, "slow": self.slow}
+        if self.target.keep_alive_tmo is not None:
+            config["keep_alive_tmo"] = self.target.keep_alive_tmo
+        return config
+
+
+def program_name():
+    """program_name returns how this command was called, for lines that the user is to type again."""
+    path = sys.argv[0]
+    if not os.path.isfile(path):
+        return "nvme-conform"
+    on_path = [os.path.join(folder, "nvme-conform") for folder in os.environ.get("PATH", "").split(os.pathsep)]
+    if any(os.path.realpath(candidate) == os.path.realpath(path) for candidate in on_path if os.path.isfile(candidate)):
+        return "nvme-conform"
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def prepare(args, catalogue, redactor):
+    """prepare checks everything that was asked for and returns it as a Run; UsageError before anything is started."""
+    if args.reference and (args.traddr or args.profile):
+        raise UsageError("--reference and --traddr or --profile exclude each other")
+    target = options.build_target(args, redactor)
+    if args.defect and not target.is_reference:
+        raise UsageError("--defect breaks the reference target only; leave out the options of a real one")
+    for name in args.defect:
+        if name not in catalogue.defects:
+            raise UsageError(f"unknown defect {name!r}; nvme-conform list --defects shows all")
+    idents = cat.select(args.cases, catalogue.cases, "case")
+    # One case at a time for a real target: its controller keeps one transaction per host identity.
+    jobs = args.jobs or (os.cpu_count() or 1)
+    jobs = min(jobs, len(idents)) if target.is_reference else 1
+    seed = secrets.randbits(32) if args.seed is None else args.seed
+    started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    return Run(target, [catalogue.cases[ident] for ident in idents], seed, sorted(set(args.defect)), args.fault,
+               args.timeout, args.slow, jobs, started, program_name(), args.keylog)
+
+
+def silence(run):
+    """silence returns for how many seconds an engine of this run may write nothing."""
+    longest = max([run.timeout] + [case.timeout_s for case in run.cases])
+    waits = run.slow and any(case.slow for case in run.cases)
+    return 2 * longest + SILENCE_MARGIN + (SLOW_SILENCE if waits else 0)
+
+
+class Conductor:
+    """Conductor feeds the engines of one run and books what they say. on_result(Result) is called as verdicts come."""
+
+    def __init__(self, run, ledger, on_line=None, on_result=None):
+        self.run = run
+        self.ledger = ledger
+        self._on_line = on_line or (lambda event, line: None)
+        self._on_result = on_result or (lambda result: None)
+        self._ended = set()
+        self._began = set()
+
+    def jobs(self):
+        """jobs deals the cases to run.jobs engines in turn: neighbours cost alike, as they differ in one parameter."""
+        idents = [case.id for case in self.run.cases]
+        limit = silence(self.run)
+        return [engine.Job(self.run.config(idents[first :: self.run.jobs]), limit, tag=self)
+                for first in range(self.run.jobs)]
+
+    def event(self, job, event, line):
+        """event books one line of an engine."""
+        if event is None:
+            self.ledger.fault(f"the engine wrote a line that is no JSON object: {line[:80]!r}")
+            return
+        if event.get("event") == "run-end":
+            self._ended.add(id(job))
+        if event.get("event") == "case-start":
+            self._began.add(id(job))
+        self._on_line(event, line)
+        result = self.ledger.take(event)
+        if result:
+            self._on_result(result)
+
+    def end(self, job, outcome):
+        """end settles the cases of an engine that has ended. UsageError when it refused its configuration."""
+        if outcome.status == EXIT_USAGE and not outcome.stopped and id(job) not in self._began:
+            raise UsageError(engine.last_line(outcome.stderr))
+        fault = outcome.fault()
+        if not fault and id(job) not in self._ended:
+            fault = "engine ended without saying run-end"
+        if fault:
+            self.ledger.fault(fault)
+        self.lose(job.config["cases"], fault or "the engine gave no verdict")
+
+    def lose(self, idents, why):
+        """lose books `error` for cases without a verdict; in events.jsonl these verdicts are marked as the runner's."""
+        for result in self.ledger.lose(idents, why):
+            event = {"event": "verdict", "case": result.case.id, "behaviour": "error", "teardown": "none", "reason": why,
+                     "by": "runner"}
+            self._on_line(event, json.dumps(event))
+            self._on_result(result)
+
+
+class Screen:
+    """Screen shows a run while it goes on: progress on a terminal, a line per case with --verbose."""
+
+    def __init__(self, args, printer, run):
+        self._verbose = args.verbose
+        self._printer = printer
+        self._progress = Progress(len(run.cases))
+        self._done = self._failed = 0
+
+    def result(self, result):
+        self._done += 1
+        self._failed += result.behaviour in ("fail", "error") or result.teardown == "fail"
+        if self._verbose:
+            self._progress.clear()
+            verdict = self._printer.paint(result.behaviour, f"{result.behaviour:12}")
+            teardown = "" if result.teardown == "none" else f"  (teardown {result.teardown})"
+            self._printer.line(f"{verdict} {result.case.id}{teardown}")
+            for step in result.steps:
+                self._printer.line(f"             {clean(step)}")
+        self._progress.show(self._done, self._failed, result.case.id)
+
+    def clear(self):
+        self._progress.clear()
+
+
+def main(args):
+    """main runs `nvme-conform run` and returns its exit status."""
+    redactor = Redactor()
+    try:
+        catalogue = cat.read(engine.list_objects())
+        run = prepare(args, catalogue, redactor)
+        reports = Reports(args.output_dir, redactor)
+    except (UsageError, ToolError) as error:
+        raise type(error)(redactor.text(str(error))) from None
+    try:
+        return _conduct(args, run, Ledger(catalogue, run.cases), reports, redactor)
+    except (UsageError, ToolError) as error:
+        raise type(error)(redactor.text(str(error))) from None
+    finally:
+        reports.close()
+
+
+def _conduct(args, run, ledger, reports, redactor):
+    as_json = args.output_format == "json"
+    printer = Printer(redactor, sys.stderr if as_json else sys.stdout)
+    broken = f" with {', '.join(run.defects)}" if run.defects else ""
+    printer.line(f"{len(run.cases)} cases against {clean(run.target.text)}{broken}, seed 0x{run.seed:x}")
+    screen = Screen(args, printer, run)
+    conductor = Conductor(run, ledger, lambda event, line: reports.event_line(line), screen.result)
+    reports.event({"event": "session", **run.header()})
+    begun = time.monotonic()
+    interrupted = False
+    pool = engine.Pool(run.jobs)
+    try:
+        pool.run(conductor.jobs(), conductor.event, conductor.end)
+    except Interrupted:
+        interrupted = True
+    finally:
+        screen.clear()
+    if interrupted:
+        ignore_signals()
+        conductor.lose(ledger.unsettled(), "interrupted by a signal")
+    for need in run.target.claims:
+        ledger.claim(need)
+    seconds = time.monotonic() - begun
+    status = EXIT_INTERRUPTED if interrupted else ledger.exit_status()
+    reports.event({"event": "session-end", "exit_status": status})
+    results = finish(reports, run, ledger, status, seconds)
+    if as_json:
+        Printer(redactor, sys.stdout).line(json.dumps(results, indent=1))
+    else:
+        summary.print_all(printer, ledger, run, status, seconds)
+        names = "results.json, events.jsonl, ktap.txt, junit.xml"
+        printer.line(f"reports in {reports.shown()}: {names}")
+    return status

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a person reads at the end of a run: every non-pass with its evidence, counts per area, one last line."""
+
+from collections import Counter
+
+from .accounting import BEHAVIOURS
+from .catalogue import area_of
+from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK
+from .terminal import clean, table
+
+PACKETS_SHOWN = 6
+LABEL = 14
+
+
+def _row(label, text):
+    return f"     {label:<{LABEL}}{clean(text)}"
+
+
+def _requirement(catalogue, ident, citation=""):
+    known = catalogue.requirement(ident)
+    level = f" ({known.level})" if ident in catalogue.requirements else ""
+    statement = f": {known.statement}" if known.statement else ""
+    return f"{ident}{level} {citation or known.citation}{statement}".strip()
+
+
+def explain(printer, ledger, result, again, note=""):
+    """explain prints one Result that is not a clean pass: requirement, clause, expected, seen, packets, how to run it again."""
+    worst = result.behaviour if result.behaviour != "pass" else result.teardown
+    printer.line(f"{printer.paint(worst, worst.upper())} {printer.paint('bold', result.case.id)}  {clean(result.case.title)}")
+    rows = []
+    requirement = result.requirement or (result.case.checks[0] if result.case.checks else "")
+    if requirement and result.behaviour != "pass":
+        rows.append(("requirement", _requirement(ledger.catalogue, requirement, result.citation)))
+    rows += [("expected", result.expected), ("seen", result.seen), ("reason", result.reason)]
+    rows.append(("packets", ", ".join(str(n) for n in result.packets)))
+    for label, text in rows:
+        if text:
+            printer.line(_row(label, text))
+    for number in result.packets[:PACKETS_SHOWN]:
+        if number in result.packet_text:
+            printer.line(_row(f"  {number}", result.packet_text[number]))
+    if result.teardown != "none":
+        _teardown(printer, ledger, result)
+    printer.line(_row("again", again(result.case.id)) + (f"  ({note})" if note else ""))
+    printer.line()
+
+
+def _teardown(printer, ledger, result):
+    printer.line(_row("teardown", result.teardown))
+    if result.teardown == "pass":
+        return
+    requirement = result.teardown_requirement
+    if requirement:
+        printer.line(_row("  requirement", _requirement(ledger.catalogue, requirement)))
+    for label, text in (("  expected", result.teardown_expected), ("  seen", result.teardown_seen)):
+        if text:
+            printer.line(_row(label, text))
+
+
+def observed(printer, ledger, seen):
+    """observed prints one requirement that the observer saw violated."""
+    verdict = seen.verdict
+    printer.line(f"{printer.paint(verdict, verdict.upper())} {printer.paint('bold', seen.id)}")
+    printer.line(_row("requirement", _requirement(ledger.catalogue, seen.requirement)))
+    for label, text in (("expected", seen.expected), ("seen", seen.seen)):
+        if text:
+            printer.line(_row(label, text))
+    where = f"packet {seen.packet} of {seen.case}" if seen.packet is not None else seen.case
+    printer.line(_row("times", f"{seen.count}, in {len(seen.cases)} cases; first in {where}"))
+    printer.line()
+
+
+def counts_table(ledger):
+    """counts_table returns the lines of the table of counts per area; behaviour left, teardown right of the bar."""
+    areas = {}
+    for result in ledger.results.values():
+        areas.setdefault(area_of(result.case), []).append(result)
+    head = ["area", "cases", *BEHAVIOURS, "|", "teardown pass", "warn", "fail", "inconclusive"]
+    rows = [head] + [_counts_row(name, results) for name, results in areas.items()]
+    rows.append(_counts_row("all", list(ledger.results.values())))
+    return table(rows, right=set(range(1, len(head))))
+
+
+def _counts_row(name, results):
+    behaviour = Counter(result.behaviour for result in results)
+    teardown = Counter(result.teardown for result in results)
+    cells = [str(behaviour[verdict] or ".") for verdict in BEHAVIOURS]
+    ends = [str(teardown[verdict] or ".") for verdict in ("pass", "warn", "fail", "inconclusive")]
+    return [name, str(len(results)), *cells, "|", *ends]
+
+
+def last_line(ledger, status, seconds):
+    """last_line returns the verdict of the whole run in one line."""
+    counts = ledger.counts()
+    behaviour, teardown = counts["behaviour"], counts["teardown"]
+    parts = [f"{behaviour[verdict]} {verdict}" for verdict in BEHAVIOURS if behaviour[verdict]]
+    parts += [f"{teardown[verdict]} teardown {verdict}" for verdict in ("fail", "warn", "inconclusive") if teardown[verdict]]
+    parts += [f"{counts['observations'][verdict]} observed {verdict}" for verdict in ("fail", "warn", "note")
+              if counts["observations"][verdict]]
+    word = {EXIT_OK: "PASS", EXIT_FAIL: "FAIL", EXIT_CANNOT_JUDGE: "CANNOT JUDGE"}.get(status, "ERROR")
+    return f"{word}: {len(ledger.results)} cases in {seconds:.1f} s: {', '.join(parts)}"
+
+
+def print_all(printer, ledger, run, status, seconds):
+    """print_all prints the end of a run in the order a reader needs: evidence, counts, verdict."""
+    printer.line()
+    order = ("skip", "warn", "inconclusive", "error", "fail")
+    results = [result for result in ledger.results.values() if not result.clean]
+    skips = [result for result in results if result.behaviour == "skip" and result.teardown == "none"]
+    results = [result for result in results if result not in skips]
+    for result in sorted(results, key=lambda r: order.index(r.behaviour) if r.behaviour in order else len(order)):
+        explain(printer, ledger, result, run.again, run.target.note)
+    for seen in ledger.observations.values():
+        observed(printer, ledger, seen)
+    _print_skips(printer, skips)
+    for text in counts_table(ledger):
+        printer.line(text)
+    for text in ledger.unmet:
+        printer.line(f"claim not met: {clean(text)}")
+    for text in ledger.faults:
+        printer.line(f"engine fault: {clean(text)}")
+    if ledger.num_faults > len(ledger.faults):
+        printer.line(f"engine fault: and {ledger.num_faults - len(ledger.faults)} more")
+    name = {EXIT_OK: "pass", EXIT_FAIL: "fail", EXIT_CANNOT_JUDGE: "inconclusive"}.get(status, "error")
+    printer.line()
+    printer.line(printer.paint(name, last_line(ledger, status, seconds)))
+
+
+def _print_skips(printer, skips):
+    """_print_skips prints the skipped cases by reason: dozens may share one finding of the probe."""
+    reasons = {}
+    for result in skips:
+        reasons.setdefault(result.reason, []).append(result.case.id)
+    for reason, idents in reasons.items():
+        printer.line(f"{printer.paint('skip', 'SKIP')} {len(idents)} cases: {clean(reason)}")
+        for ident in idents:
+            printer.line(f"     {ident}")
+    if reasons:
+        printer.line()
