@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 
 from . import cache as cache_module
-from . import fetch, initramfs, kvm, nvmet, profile, qemu
+from . import fetch, initramfs, kvm, modules, nvmet, profile, qemu
 from . import kernel as kernel_module
 from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
 
@@ -98,6 +98,8 @@ def icreq(port, seconds=ICREQ_SECONDS):
 class GuestBase:
     """GuestBase is a booted guest with a run directory; used as a context manager."""
 
+    skip_modules = ()
+
     def __init__(self, prepared, forwards=(), relays=None):
         self.prepared = prepared
         self.kernel = prepared.kernel
@@ -130,7 +132,8 @@ class GuestBase:
         try:
             os.makedirs(self.directory, exist_ok=True)
             initrd = os.path.join(self.directory, "initrd")
-            initramfs.write(initrd, self.prepared.program_archive, self.kernel, self.files())
+            initramfs.write(initrd, self.prepared.program_archive, self.kernel, self.files(),
+                            self.skip_modules)
         except OSError as error:
             raise GateError(f"cannot write {self.directory}: {error.strerror}") from error
         self._record()
@@ -192,6 +195,8 @@ class Guest(GuestBase):
 
     profile_path is the profile as a file; ports maps "concat", "tls", "plain" to loopback ports.
     """
+
+    skip_modules = modules.HOST_ONLY
 
     def __init__(self, prepared):
         super().__init__(prepared, tuple(port for port, _, _ in nvmet.PORTS.values()))

@@ -11,17 +11,23 @@ import socket
 import sys
 
 CONNECT_SECONDS = 10
+# A guest that is killed looks like one that has ended its direction. So this is how long a target
+# may say nothing after that; without it a silent target would keep this process for ever.
+SILENCE_SECONDS = 10
 CHUNK = 65536
 
 
-def join(one, other):
+def join(guest, target, silence_seconds=SILENCE_SECONDS):
     """join copies both ways until both sides have ended; a reset of one side ends both."""
-    peers = {one: other, other: one}
+    peers = {guest: target, target: guest}
     with selectors.DefaultSelector() as selector:
         for each in peers:
             selector.register(each, selectors.EVENT_READ)
-        while selector.get_map():
-            for key, _ in selector.select():
+        while open_sides := [key.fileobj for key in selector.get_map().values()]:
+            ready = selector.select(None if guest in open_sides else silence_seconds)
+            if not ready:
+                return
+            for key, _ in ready:
                 source = key.fileobj
                 try:
                     data = source.recv(CHUNK)
