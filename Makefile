@@ -61,6 +61,14 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 unit: $(UNIT)
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
 
+# What nvme-cli and lib/crypto think of the same secrets; a skip line where nvme-cli is not installed.
+$(BUILD)/keytool: $(BUILD)/tests/support/keytool.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+
+.PHONY: crosscheck
+crosscheck: $(BUILD)/keytool
+	$(PYTHON) tests/vectors/crosscheck_nvme_cli.py $<
+
 .PHONY: clean
 clean:
 	rm -rf build build-*
