@@ -128,6 +128,9 @@ struct nvc_auth *test_auth(struct test *t);
 /* test_end_bound is how long a target may take to end a connection, in nanoseconds. */
 uint64_t test_end_bound(const struct test *t);
 
+/* test_block_len returns the block size of namespace 1 in bytes (needs NEED_IO). */
+size_t test_block_len(const struct test *t);
+
 /* test_memory returns the bytes the in-process target holds (needs NEED_SIM). */
 size_t test_memory(const struct test *t);
 

@@ -7,6 +7,7 @@
 
 #include "crypto/dhchap_key.h"
 #include "crypto/tls_psk.h"
+#include "wire/auth.h"
 #include "wire/command.h"
 
 enum { PROFILE_MAX_HOSTS = 128, PROFILE_MAX_PSKS = 32, PROFILE_ANY = -1 };

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "harness/engine/evidence.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/engine/events.h"
+
+/* Where the last step began, and when the case did. One case per process, so these may be static. */
+static struct {
+	unsigned int step_packet;
+	uint64_t start;
+} now;
+
+static double ms_since_start(const struct test *t)
+{
+	return t->world.env.now ? (double)(nvc_env_now(&t->world.env) - now.start) / 1e6 : 0;
+}
+
+static unsigned int packets(const struct test *t)
+{
+	return t->observer ? nvc_observer_packets(t->observer) : 0;
+}
+
+unsigned int evidence_step_packet(const struct test *t)
+{
+	return now.step_packet < packets(t) ? now.step_packet + 1 : packets(t);
+}
+
+void evidence_step(struct test *t, const char *text)
+{
+	now.step_packet = packets(t);
+	events_write(t->out,
+		json_pack("{s:s, s:s, s:o, s:i}", "event", "step", "case", t->instance->id, "text", events_text(text), "packet",
+			(int)now.step_packet));
+}
+
+void evidence_judged(struct test *t, enum req_id req, const char *text)
+{
+	events_write(t->out,
+		json_pack("{s:s, s:s, s:s, s:o, s:i}", "event", "judged", "case", t->instance->id, "requirement",
+			nvc_requirement(req)->id, "seen", events_text(text), "packet", (int)packets(t)));
+}
+
+void evidence_observation(struct test *t, enum req_id req, const char *expected, const char *seen, unsigned int packet,
+	unsigned int connection)
+{
+	const struct nvc_requirement *row = nvc_requirement(req);
+
+	events_write(t->out,
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i}", "event", "observation", "case", t->instance->id,
+			"requirement", row->id, "level", nvc_level_name(row->level), "citation", row->citation, "expected",
+			events_text(expected), "seen", events_text(seen), "packet", (int)(packet ? packet : packets(t)), "conn",
+			(int)connection));
+}
+
+void evidence_log(void *test, const char *text)
+{
+	struct test *t = test;
+
+	events_write(t->out,
+		json_pack("{s:s, s:s, s:o, s:i}", "event", "log", "case", t->instance->id, "text", events_text(text), "packet",
+			(int)packets(t)));
+}
+
+static void on_violation(void *self, enum req_id req, const char *expected, const char *seen, unsigned int packet,
+	unsigned int conn)
+{
+	evidence_observation(self, req, expected, seen, packet, conn);
+}
+
+static void on_packet(void *self, const struct nvc_observed_packet *packet)
+{
+	static const char *const kinds[] = {
+		[NVC_OBSERVED_PDU] = "packet", [NVC_OBSERVED_OPEN] = "open", [NVC_OBSERVED_END] = "end", [NVC_OBSERVED_NOTE] = "note"};
+	struct test *t = self;
+
+	events_write(t->out,
+		json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:f, s:o}", "event", "packet", "case", t->instance->id, "kind",
+			kinds[packet->kind], "n", (int)packet->packet, "conn", (int)packet->conn, "dir",
+			packet->direction == NVC_H2C ? "h2c" : "c2h", "t_ms", ms_since_start(t), "text",
+			events_text(packet->text)));
+}
+
+bool evidence_open(struct test *t)
+{
+	const struct nvc_observer_sink sink = {.self = t, .violation = on_violation, .packet = on_packet};
+
+	memset(&now, 0, sizeof(now));
+	t->observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
+	return t->observer != NULL;
+}
+
+void evidence_close(struct test *t)
+{
+	nvc_observer_free(t->observer);
+	t->observer = NULL;
+}
+
+/* Connections of several hosts share one numbering: each host's own numbers begin at 1. */
+enum { HOST_STRIDE = 100000 };
+
+struct host_tap {
+	struct test *t;
+	unsigned int base;
+};
+static struct host_tap taps[MAX_HOSTS];
+
+static void on_open(void *self, uint32_t connection, const char *label, bool tls, uint64_t time)
+{
+	struct host_tap *tap = self;
+	char text[64];
+
+	if (!now.start)
+		now.start = time;
+	snprintf(text, sizeof(text), "%s%s", label, tls ? " over TLS" : "");
+	nvc_observer_open(tap->t->observer, tap->base + connection, tls, time, text);
+}
+
+static void on_bytes(void *self, uint32_t connection, bool h2c, struct nvc_slice bytes, uint64_t time)
+{
+	struct host_tap *tap = self;
+
+	nvc_observer_bytes(tap->t->observer, tap->base + connection, h2c, bytes, time);
+}
+
+static void on_end(void *self, uint32_t connection, bool h2c, enum nvc_end how, uint64_t time)
+{
+	struct host_tap *tap = self;
+
+	nvc_observer_end(tap->t->observer, tap->base + connection, h2c, nvc_end_name(how), time);
+}
+
+void evidence_attach(struct test *t, struct nvc_host *host)
+{
+	struct host_tap *tap = &taps[host - t->hosts];
+
+	*tap = (struct host_tap){t, (unsigned int)(host - t->hosts) * HOST_STRIDE};
+	host->observer = (struct nvc_host_observer){.self = tap, .opened = on_open, .bytes = on_bytes, .ended = on_end};
+}
+
+void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
+{
+	enum req_id req = t->requirement == REQ_NONE ? t->instance->test_case->checks[0] : t->requirement;
+	const struct nvc_requirement *row = nvc_requirement(req);
+	bool reason_only = t->verdict == VERDICT_SKIP || t->verdict == VERDICT_INCONCLUSIVE || t->verdict == VERDICT_ERROR;
+	json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "event", "verdict", "case", t->instance->id, "behaviour",
+		verdict_name(t->verdict), "teardown", verdict_name(teardown->verdict), "requirement", row->id, "citation",
+		row->citation);
+
+	json_object_set_new(event, "expected", events_text(reason_only ? "" : t->expected));
+	json_object_set_new(event, "seen", events_text(reason_only ? "" : t->seen));
+	json_object_set_new(event, "reason", events_text(reason_only ? t->seen : ""));
+	json_object_set_new(event, "packets", json_pack("[i, i]", (int)t->first_packet, (int)packets(t)));
+	if (teardown->verdict != VERDICT_NONE) {
+		const struct nvc_requirement *first = nvc_requirement(t->instance->test_case->checks[0]);
+		json_object_set_new(event, "teardown_requirement", json_string(first->id));
+		json_object_set_new(event, "teardown_expected", json_string(teardown->expected));
+		json_object_set_new(event, "teardown_seen", json_string(teardown->seen));
+	}
+	if (t->answer_lost)
+		json_object_set_new(event, "answer_lost", json_true());
+	json_object_set_new(event, "time_ms", json_real(ms_since_start(t)));
+	events_write(t->out, event);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "harness/engine/run.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/engine/events.h"
+#include "harness/engine/test.h"
+
+enum {
+	MAX_ATTEMPTS = 5, /* Linux loses up to 12 % of its AUTH_Failure1: five losses in a row are 1 in 40,000 */
+	MAX_SELECTED = 4096,
+};
+
+/* What the child of Check runs; set before the fork. */
+static struct {
+	const struct run_config *run;
+	const struct instance *instance;
+	int out;
+	bool last_attempt;
+} current;
+
+static void run_in_child(int unused)
+{
+	(void)unused;
+	if (!test_run(current.run, current.instance, current.out, current.last_attempt))
+		ck_abort_msg("the case failed; its verdict is in the event stream");
+}
+
+/* Check's view of one process: an empty text when it passed. */
+struct check_view {
+	enum test_result result;
+	char message[256];
+};
+
+static struct check_view run_under_check(const struct run_config *run, const struct instance *instance)
+{
+	const TTest ttest = {instance->id, run_in_child, __FILE__, __LINE__};
+	unsigned int timeout = instance->test_case->timeout_s ? instance->test_case->timeout_s : run->case_timeout_s;
+	struct check_view view = {.result = CK_ERROR};
+	Suite *suite = suite_create("nvme-conform");
+	TCase *tcase = tcase_create(instance->id);
+	SRunner *runner;
+	TestResult **results;
+
+	tcase_set_timeout(tcase, timeout);
+	tcase_add_test(tcase, &ttest);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_FORK);
+	srunner_run_all(runner, CK_SILENT);
+	results = srunner_results(runner);
+	if (srunner_ntests_run(runner) == 1 && results) {
+		view.result = (enum test_result)tr_rtype(results[0]);
+		snprintf(view.message, sizeof(view.message), "%s", tr_msg(results[0]) ? tr_msg(results[0]) : "");
+	} else {
+		snprintf(view.message, sizeof(view.message), "Check did not run the case");
+	}
+	free(results);
+	srunner_free(runner);
+	return view;
+}
+
+static json_t *missing_verdict(const struct instance *instance, const struct check_view *view)
+{
+	const struct nvc_requirement *row = nvc_requirement(instance->test_case->checks[0]);
+	bool timed_out = strstr(view->message, "timeout") != NULL;
+	char reason[320];
+
+	snprintf(reason, sizeof(reason), "%s: %s",
+		timed_out ? "the case did not end in its time" : "the tester's process ended without a verdict", view->message);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[]}", "event", "verdict", "case", instance->id,
+		"behaviour", timed_out ? "inconclusive" : "error", "teardown", "none", "requirement", row->id, "citation",
+		row->citation, "expected", "", "seen", "", "reason", events_text(reason), "packets");
+}
+
+/* Check and the case must agree: a crash after a verdict, or a failure nobody reported, is our fault and said so. */
+static void merge(json_t *verdict, const struct check_view *view)
+{
+	const char *behaviour = json_string_value(json_object_get(verdict, "behaviour"));
+	const char *teardown = json_string_value(json_object_get(verdict, "teardown"));
+	bool bad = behaviour && teardown &&
+		(strcmp(behaviour, "fail") == 0 || strcmp(behaviour, "error") == 0 || strcmp(teardown, "fail") == 0);
+	char reason[320];
+
+	if (view->result == (bad ? CK_FAILURE : CK_PASS))
+		return;
+	snprintf(reason, sizeof(reason), "the case said '%s', but its process then failed: %s", behaviour ? behaviour : "?",
+		view->message);
+	json_object_set_new(verdict, "behaviour", json_string("error"));
+	json_object_set_new(verdict, "reason", events_text(reason));
+}
+
+struct attempt {
+	json_t *verdict;
+	json_t *lines; /* array of events */
+};
+
+static void read_events(int fd, struct attempt *attempt)
+{
+	FILE *file = fdopen(dup(fd), "r");
+	char *line = NULL;
+	size_t size = 0;
+
+	attempt->verdict = NULL;
+	attempt->lines = json_array();
+	if (!file)
+		return;
+	rewind(file);
+	while (getline(&line, &size, file) > 0) {
+		json_t *event = json_loads(line, 0, NULL);
+		const char *kind = json_string_value(json_object_get(event, "event"));
+		if (kind && strcmp(kind, "verdict") == 0) {
+			json_decref(attempt->verdict);
+			attempt->verdict = event;
+		} else if (event) {
+			json_array_append_new(attempt->lines, event);
+		}
+	}
+	free(line);
+	fclose(file);
+}
+
+static bool is(const json_t *event, const char *member, const char *text)
+{
+	const char *value = json_string_value(json_object_get(event, member));
+
+	return value && strcmp(value, text) == 0;
+}
+
+static void forward(const struct run_config *run, struct attempt *attempt)
+{
+	bool clean = (is(attempt->verdict, "behaviour", "pass") || is(attempt->verdict, "behaviour", "skip")) &&
+		!is(attempt->verdict, "teardown", "fail") && !is(attempt->verdict, "teardown", "warn");
+	bool observed = false;
+	size_t i;
+	json_t *event;
+
+	json_array_foreach(attempt->lines, i, event)
+		observed = observed || is(event, "event", "observation");
+	json_array_foreach(attempt->lines, i, event)
+		if (run->whole_transcript || !clean || observed || is(event, "event", "observation"))
+			events_write(STDOUT_FILENO, json_incref(event));
+	json_decref(attempt->lines);
+	events_write(STDOUT_FILENO, attempt->verdict);
+}
+
+static double seconds(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static enum nvc_result run_case(const struct run_config *run, const struct instance *instance, struct nvc_error *err)
+{
+	struct attempt attempt = {0};
+	double start = seconds();
+	int lost = 0;
+
+	events_write(STDOUT_FILENO, json_pack("{s:s, s:s}", "event", "case-start", "case", instance->id));
+	for (int number = 1;; number++) {
+		int fd = memfd_create("nvme-conform events", MFD_CLOEXEC);
+		if (fd < 0)
+			return nvc_fail(err, NVC_E_SYSTEM, "memfd_create: %s", strerror(errno));
+		current.run = run;
+		current.instance = instance;
+		current.out = fd;
+		current.last_attempt = number == MAX_ATTEMPTS;
+		struct check_view view = run_under_check(run, instance);
+		read_events(fd, &attempt);
+		close(fd);
+		if (!attempt.verdict)
+			attempt.verdict = missing_verdict(instance, &view);
+		else
+			merge(attempt.verdict, &view);
+		if (!json_is_true(json_object_get(attempt.verdict, "answer_lost")) || number == MAX_ATTEMPTS || run->reference)
+			break;
+		lost++;
+		json_decref(attempt.verdict);
+		json_decref(attempt.lines);
+	}
+	if (lost)
+		json_object_set_new(attempt.verdict, "answers_lost", json_integer(lost));
+	json_object_set_new(attempt.verdict, "duration_ms", json_real((seconds() - start) * 1000));
+	forward(run, &attempt);
+	return NVC_OK;
+}
+
+/* ---- configuration ---- */
+
+static enum nvc_result read_fault(const char *name, struct run_config *run, struct nvc_error *err)
+{
+	if (!name || strcmp(name, "none") == 0)
+		return NVC_OK;
+	if (strcmp(name, "split") == 0)
+		run->fault.max_segment = 1;
+	else if (strcmp(name, "merge") == 0)
+		run->fault.merge = true;
+	else if (strcmp(name, "delay") == 0)
+		run->fault.delay = NVC_MS(20);
+	else if (strcmp(name, "split+digests") == 0) {
+		run->fault.max_segment = 1;
+		run->hdr_digest = run->data_digest = true;
+	} else
+		return nvc_fail(err, NVC_E_INVALID, "no stream fault is named '%s'; there are none, split, merge, delay, split+digests",
+			name);
+	return NVC_OK;
+}
+
+static enum nvc_result read_defects(const json_t *config, struct run_config *run, struct nvc_error *err)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(json_object_get(config, "defects"), i, value)
+	{
+		const char *name = json_string_value(value);
+		if (!name || strlen(name) >= sizeof(run->target.defects[0]) || run->target.num_defects == MAX_DEFECTS)
+			return nvc_fail(err, NVC_E_INVALID, "defects: at most %d names", MAX_DEFECTS);
+		strcpy(run->target.defects[run->target.num_defects++], name);
+	}
+	if (run->target.num_defects && !run->reference)
+		return nvc_fail(err, NVC_E_INVALID, "a defect can only be given to the reference target");
+	return NVC_OK;
+}
+
+static enum nvc_result read_config(const json_t *config, struct run_config *run, struct nvc_error *err)
+{
+	const json_t *target = json_object_get(config, "target");
+	json_int_t timeout = json_integer_value(json_object_get(config, "timeout_s"));
+	enum nvc_result result;
+
+	memset(run, 0, sizeof(*run));
+	run->keylog_fd = -1;
+	run->seed = (uint64_t)json_integer_value(json_object_get(config, "seed"));
+	run->timeout = NVC_SEC(timeout > 0 ? timeout : 10);
+	run->case_timeout_s = 60;
+	run->hdr_digest = json_is_true(json_object_get(config, "hdr_digest"));
+	run->data_digest = json_is_true(json_object_get(config, "data_digest"));
+	run->slow = json_is_true(json_object_get(config, "slow"));
+	run->whole_transcript = is(config, "transcript", "all");
+	run->reference = !json_is_object(target);
+	if (run->reference)
+		result = profile_reference(&run->profile, run->seed);
+	else
+		result = profile_from_json(target, &run->profile, err);
+	if (result == NVC_OK)
+		result = read_fault(json_string_value(json_object_get(config, "fault")), run, err);
+	if (result == NVC_OK)
+		result = read_defects(config, run, err);
+	return result;
+}
+
+static enum nvc_result select_cases(const json_t *config, const struct instance **selected, size_t *num, struct nvc_error *err)
+{
+	const json_t *value;
+	size_t i;
+
+	*num = 0;
+	json_array_foreach(json_object_get(config, "cases"), i, value)
+	{
+		const char *id = json_string_value(value);
+		const struct instance *instance = id ? registry_find(id) : NULL;
+		if (!instance)
+			return nvc_fail(err, NVC_E_INVALID, "no case has the id '%s'", id ? id : "(not a text)");
+		if (*num == MAX_SELECTED)
+			return nvc_fail(err, NVC_E_INVALID, "more than %d cases", MAX_SELECTED);
+		selected[(*num)++] = instance;
+	}
+	if (!*num)
+		return nvc_fail(err, NVC_E_INVALID, "no case is selected");
+	return NVC_OK;
+}
+
+/* ---- the probe ---- */
+
+static enum nvc_result probe(struct run_config *run, struct nvc_error *err)
+{
+	struct reference *reference = NULL;
+	struct nvc_seeded *random = NULL;
+	struct nvc_world world;
+	struct nvc_host host;
+	enum nvc_result result;
+	json_t *findings = json_array();
+
+	/* The clean target is probed, so that a defect does not make cases skip which are to find it. */
+	const struct reference_options clean = {.num_defects = 0};
+	if (run->reference) {
+		reference = reference_new(&run->profile, &clean, run->seed, err);
+		if (!reference)
+			return err->result;
+		world = reference_world(reference);
+	} else {
+		random = nvc_seeded_new(run->seed, "probe");
+		world = nvc_world_system(random);
+	}
+	nvc_host_init(&host, &world);
+	host.timeout = run->timeout;
+	host.addresses[NVC_PORT_MAIN] = (struct nvc_address){run->profile.addr, run->profile.port_concat};
+	result = probe_target(&run->profile, &host, run->reference, &run->capabilities, err);
+	nvc_host_fini(&host);
+	reference_free(reference);
+	nvc_seeded_free(random);
+	for (unsigned int i = 0; i < NUM_NEEDS; i++)
+		json_array_append_new(findings,
+			json_pack("{s:s, s:b, s:o}", "need", need_name(i), "met", run->capabilities.met >> i & 1, "finding",
+				events_text(run->capabilities.finding[i])));
+	events_write(STDOUT_FILENO,
+		json_pack("{s:s, s:o, s:s, s:s}", "event", "probe", "findings", findings, "hashes",
+			run->capabilities.hash_finding, "dhgroups", run->capabilities.dhgroup_finding));
+	return result;
+}
+
+enum nvc_result engine_run(const json_t *config, struct nvc_error *err)
+{
+	static const struct instance *selected[MAX_SELECTED];
+	static struct run_config run;
+	size_t num = 0;
+	enum nvc_result result = read_config(config, &run, err);
+
+	if (result == NVC_OK)
+		result = select_cases(config, selected, &num, err);
+	if (result == NVC_OK && run.target.num_defects) {
+		/* Known names only, said before the first case and not in each. */
+		struct reference *reference = reference_new(&run.profile, &run.target, run.seed, err);
+		result = reference ? NVC_OK : NVC_E_INVALID;
+		reference_free(reference);
+	}
+	if (result == NVC_OK) {
+		events_write(STDOUT_FILENO,
+			json_pack("{s:s, s:s, s:I, s:s, s:i}", "event", "run-start", "version", NVC_VERSION, "seed",
+				(json_int_t)run.seed, "target", run.profile.addr, "cases", (int)num));
+		result = probe(&run, err);
+	}
+	for (size_t i = 0; result == NVC_OK && i < num; i++)
+		result = run_case(&run, selected[i], err);
+	if (result == NVC_OK)
+		events_write(STDOUT_FILENO, json_pack("{s:s, s:i}", "event", "run-end", "cases", (int)num));
+	profile_wipe(&run.profile);
+	return result;
+}

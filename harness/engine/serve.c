@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The engine's `target`: the reference target behind real sockets. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/engine/events.h"
+#include "harness/engine/reference.h"
+#include "harness/engine/run.h"
+#include "stream/server.h"
+
+enum { MAX_CONNECTIONS = 1024 };
+
+static volatile int stopped;
+
+static void stop(int signal_number)
+{
+	(void)signal_number;
+	stopped = 1;
+}
+
+static void log_line(void *self, const char *text)
+{
+	(void)self;
+	events_write(STDOUT_FILENO, json_pack("{s:s, s:o}", "event", "log", "text", events_text(text)));
+}
+
+/* Listens on the port the profile gives for `kind` and tells the number that came of it ("0": a free one). */
+static enum nvc_result listen_on(struct nvc_server *server, const char *addr, const char *kind, const char *port, json_t *ports,
+	struct nvc_error *err)
+{
+	const struct nvc_address at = {addr, port};
+	uint16_t number = 0;
+	enum nvc_result result;
+
+	if (!port[0])
+		return NVC_OK;
+	result = nvc_server_listen(server, &at, (uint16_t)strtoul(port, NULL, 10), &number, err);
+	if (result == NVC_OK)
+		json_object_set_new(ports, kind, json_integer(number));
+	return result;
+}
+
+static enum nvc_result read_options(const json_t *config, struct profile *profile, struct reference_options *options, int *keylog,
+	struct nvc_error *err)
+{
+	const char *path = json_string_value(json_object_get(config, "keylog"));
+	enum nvc_result result = profile_from_json(json_object_get(config, "target"), profile, err);
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(json_object_get(config, "defects"), i, value)
+	{
+		const char *name = json_string_value(value);
+		if (!name || i >= MAX_DEFECTS || strlen(name) >= sizeof(options->defects[0]))
+			return nvc_fail(err, NVC_E_INVALID, "defects: at most %d names", MAX_DEFECTS);
+		strcpy(options->defects[options->num_defects++], name);
+	}
+	if (result == NVC_OK && path) {
+		*keylog = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		if (*keylog < 0)
+			return nvc_fail(err, NVC_E_INVALID, "key log %s: %s", path, strerror(errno));
+	}
+	return result;
+}
+
+enum nvc_result engine_target(const json_t *config, struct nvc_error *err)
+{
+	static struct profile profile;
+	struct reference_options options = {.log = log_line};
+	const struct nvc_env env = nvc_env_system();
+	struct nvc_target *target = NULL;
+	struct nvc_server *server = NULL;
+	json_t *ports = json_object();
+	int keylog = -1;
+	enum nvc_result result = read_options(config, &profile, &options, &keylog, err);
+
+	if (result != NVC_OK)
+		goto out;
+	target = reference_target(&profile, &options, &env, err);
+	if (!target) {
+		result = err->result;
+		goto out;
+	}
+	server = nvc_server_new(nvc_target_service(target), &env, MAX_CONNECTIONS);
+	if (!server) {
+		result = nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a server");
+		goto out;
+	}
+	nvc_server_keylog(server, keylog);
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
+	result = listen_on(server, profile.addr, "concat", profile.port_concat, ports, err);
+	if (result == NVC_OK)
+		result = listen_on(server, profile.addr, "tls", profile.port_tls, ports, err);
+	if (result == NVC_OK)
+		result = listen_on(server, profile.addr, "plain", profile.port_plain, ports, err);
+	if (result != NVC_OK)
+		goto out;
+	events_write(STDOUT_FILENO, json_pack("{s:s, s:s, s:O}", "event", "listening", "addr", profile.addr, "ports", ports));
+	result = nvc_server_run(server, &stopped, err);
+out:
+	json_decref(ports);
+	nvc_server_free(server);
+	nvc_target_free(target);
+	if (keylog >= 0)
+		close(keylog);
+	profile_wipe(&profile);
+	return result;
+}

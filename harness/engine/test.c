@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Running one case: what it may call, and the verdict that comes out. */
+#include "harness/engine/test.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/engine/evidence.h"
+
+const char *verdict_name(enum verdict verdict)
+{
+	static const char *const names[NUM_VERDICTS] = {
+		"none", "pass", "warn", "fail", "skip", "inconclusive", "error"};
+
+	return (unsigned int)verdict < NUM_VERDICTS ? names[verdict] : "?";
+}
+
+bool test_running(const struct test *t)
+{
+	return t->verdict == VERDICT_NONE;
+}
+
+/* The first verdict wins: what follows a failed step is a consequence of it. */
+static void stop(struct test *t, enum verdict verdict, enum req_id req, const char *expected, const char *format,
+	va_list args)
+{
+	if (!test_running(t))
+		return;
+	t->verdict = verdict;
+	t->requirement = req == REQ_NONE ? t->instance->test_case->checks[0] : req;
+	snprintf(t->expected, sizeof(t->expected), "%s", expected);
+	vsnprintf(t->seen, sizeof(t->seen), format, args);
+	t->first_packet = evidence_step_packet(t);
+}
+
+void test_step(struct test *t, const char *format, ...)
+{
+	char text[320];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	evidence_step(t, text);
+}
+
+void test_judged(struct test *t, enum req_id req, const char *format, ...)
+{
+	char text[320];
+	va_list args;
+
+	if (!test_running(t))
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	t->num_judged++;
+	evidence_judged(t, req == REQ_NONE ? t->instance->test_case->checks[0] : req, text);
+}
+
+void test_violated(struct test *t, enum req_id req, const char *expected, const char *format, ...)
+{
+	const struct nvc_requirement *row =
+		nvc_requirement(req == REQ_NONE ? t->instance->test_case->checks[0] : req);
+	char text[320];
+	va_list args;
+
+	if (!test_running(t))
+		return;
+	va_start(args, format);
+	switch (row->level) {
+	case NVC_LEVEL_SHALL:
+	case NVC_LEVEL_OWN:
+		stop(t, VERDICT_FAIL, req, expected, format, args);
+		break;
+	case NVC_LEVEL_SHOULD:
+		stop(t, VERDICT_WARN, req, expected, format, args);
+		break;
+	default:
+		vsnprintf(text, sizeof(text), format, args);
+		t->num_judged++;
+		evidence_observation(t, nvc_requirement_find(row->id), expected, text, 0, 0);
+	}
+	va_end(args);
+}
+
+#define STOP_WITH(verdict, req, expected)                                                          \
+	do {                                                                                       \
+		va_list args;                                                                      \
+		va_start(args, format);                                                            \
+		stop(t, verdict, req, expected, format, args);                                     \
+		va_end(args);                                                                      \
+	} while (0)
+
+void test_skip(struct test *t, const char *format, ...)
+{
+	STOP_WITH(VERDICT_SKIP, REQ_NONE, "");
+}
+
+void test_inconclusive(struct test *t, const char *format, ...)
+{
+	STOP_WITH(VERDICT_INCONCLUSIVE, REQ_NONE, "");
+}
+
+void test_error(struct test *t, const char *format, ...)
+{
+	STOP_WITH(VERDICT_ERROR, REQ_NONE, "");
+}
+
+void test_answer_lost(struct test *t, enum req_id req, const char *expected, const char *format, ...)
+{
+	if (!test_running(t))
+		return;
+	t->answer_lost = true;
+	STOP_WITH(VERDICT_FAIL, req, expected);
+}
+
+void test_observed(struct test *t, enum req_id req, const char *format, ...)
+{
+	char text[320];
+	va_list args;
+
+	if (!test_running(t))
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	t->num_judged++;
+	evidence_observation(t, req == REQ_NONE ? t->instance->test_case->checks[0] : req, "", text, 0, 0);
+}
+
+void test_watch(struct test *t, struct nvc_queue *queue)
+{
+	if (test_running(t))
+		t->watched = queue;
+}
+
+struct nvc_host *test_host(struct test *t)
+{
+	return &t->hosts[0];
+}
+
+bool test_is_virtual(const struct test *t)
+{
+	return t->reference != NULL;
+}
+
+struct nvc_auth *test_auth(struct test *t)
+{
+	static struct nvc_auth none;
+
+	if (t->num_transactions == MAX_TRANSACTIONS) {
+		test_error(t, "the case uses more than %d transactions at once", MAX_TRANSACTIONS);
+		return &none;
+	}
+	return &t->transactions[t->num_transactions++];
+}
+
+uint64_t test_end_bound(const struct test *t)
+{
+	/* TCP Transport 1.0 3.5.1.1 gives 30 s after a TermReq; in real time nobody waits that long for a target which
+	 * closes, as a rule, at once. */
+	return test_is_virtual(t) ? NVC_SEC(35) : NVC_SEC(8);
+}
+
+size_t test_memory(const struct test *t)
+{
+	return t->reference ? reference_memory(t->reference) : 0;
+}
+
+size_t test_block_len(const struct test *t)
+{
+	return t->run->capabilities.block_len;
+}
+
+const char *test_port(const struct test *t, const char *kind)
+{
+	const struct profile *profile = &t->run->profile;
+	const char *port = strcmp(kind, "concat") == 0 ? profile->port_concat
+		: strcmp(kind, "tls") == 0	       ? profile->port_tls
+						       : profile->port_plain;
+
+	return port[0] ? port : NULL;
+}
+
+static void set_up_host(struct test *t, struct nvc_host *host)
+{
+	const struct profile *profile = &t->run->profile;
+	const char *const ports[NVC_NUM_PORT_KINDS] = {
+		[NVC_PORT_MAIN] = profile->port_concat,
+		[NVC_PORT_PLAIN_ONLY] = profile->port_plain,
+		[NVC_PORT_TLS_ONLY] = profile->port_tls,
+	};
+
+	nvc_host_init(host, &t->world);
+	for (int kind = 0; kind < NVC_NUM_PORT_KINDS; kind++)
+		host->addresses[kind] =
+			(struct nvc_address){profile->addr, ports[kind][0] ? ports[kind] : NULL};
+	host->subnqn = profile->subnqn;
+	host->hostnqn = profile->hosts[0].hostnqn;
+	host->timeout = t->run->timeout;
+	host->fault = t->run->fault;
+	host->ic.dgst = (uint8_t)((t->run->hdr_digest ? NVC_DGST_HEADER : 0) | (t->run->data_digest ? NVC_DGST_DATA : 0));
+	evidence_attach(t, host);
+}
+
+struct nvc_host *test_second_host(struct test *t)
+{
+	if (t->num_hosts == MAX_HOSTS) {
+		test_error(t, "the case uses more than %d hosts", MAX_HOSTS);
+		return &t->hosts[0];
+	}
+	t->identities[t->num_hosts] = -1;
+	set_up_host(t, &t->hosts[t->num_hosts]);
+	return &t->hosts[t->num_hosts++];
+}
+
+static bool can_use(const struct test *t, const struct profile_host *host, const struct identity_want *want)
+{
+	const struct capabilities *caps = &t->run->capabilities;
+	bool hash_ok = want->hash_id < 0 || host->hash_id == want->hash_id ||
+		(host->hash_id == PROFILE_ANY && caps->hashes >> want->hash_id & 1);
+	bool group_ok = want->dhgid < 0 || host->dhgid == want->dhgid ||
+		(host->dhgid == PROFILE_ANY && caps->dhgroups >> want->dhgid & 1);
+
+	if (host->has_secret == want->open || (want->bidi && !host->has_ctrl_secret))
+		return false;
+	if (want->secret_hash >= 0 && host->secret.hash_id != want->secret_hash)
+		return false;
+	if (want->secret_len >= 0 && host->secret.secret.len != (size_t)want->secret_len)
+		return false;
+	return hash_ok && group_ok;
+}
+
+static bool in_use(const struct test *t, int index)
+{
+	for (size_t i = 0; i < t->num_hosts; i++)
+		if (t->identities[i] == index)
+			return true;
+	return false;
+}
+
+/* An identity the target has fixed to what is wanted is better than one that leaves it open, and one without more than is
+ * wanted better than one with. */
+static int find_identity(const struct test *t, const struct identity_want *want)
+{
+	const struct profile *profile = &t->run->profile;
+	int best = -1, best_score = -1;
+
+	for (size_t i = 0; i < profile->num_hosts; i++) {
+		const struct profile_host *host = &profile->hosts[i];
+		bool unfixed = host->hash_id == PROFILE_ANY && host->dhgid == PROFILE_ANY;
+		int score = 0;
+		if (!can_use(t, host, want) || (want->other && in_use(t, (int)i)))
+			continue;
+		if ((want->hash_id >= 0 || want->dhgid >= 0) ? !unfixed : unfixed)
+			score += 2;
+		if (host->has_ctrl_secret == want->bidi)
+			score += 1;
+		if (score > best_score) {
+			best = (int)i;
+			best_score = score;
+		}
+	}
+	return best;
+}
+
+static void skip_identity(struct test *t, const struct identity_want *want)
+{
+	const struct capabilities *caps = &t->run->capabilities;
+	const char *hash = want->hash_id < 0 ? "any hash" : nvc_name_of(nvc_hash_names, (uint64_t)want->hash_id);
+	const char *group = want->dhgid < 0 ? "any group" : nvc_name_of(nvc_dhgroup_names, (uint64_t)want->dhgid);
+
+	if (want->secret_len >= 0)
+		test_skip(t, "no identity with a secret DHHC-1:%02d of %d bytes is given", want->secret_hash, want->secret_len);
+	else
+		test_skip(t, "no identity for %s with %s%s; the target was seen to take %s with %s", hash, group,
+			want->bidi ? " and a controller secret" : "", caps->hashes ? caps->hash_finding : "no hash freely",
+			caps->dhgroups ? caps->dhgroup_finding : "no group freely");
+}
+
+int test_identity(struct test *t, struct nvc_host *host, const struct identity_want *want)
+{
+	int index;
+
+	if (!test_running(t))
+		return -1;
+	index = find_identity(t, want);
+	if (index < 0) {
+		skip_identity(t, want);
+		return -1;
+	}
+	t->identities[host - t->hosts] = index;
+	probe_act_as(host, &t->run->profile, &t->run->profile.hosts[index]);
+	test_step(t, "act as %s", host->hostnqn);
+	return index;
+}
+
+static enum verdict teardown_level(const struct test *t)
+{
+	const struct nvc_requirement *row = nvc_requirement(t->instance->test_case->checks[0]);
+
+	return row->level == NVC_LEVEL_SHALL || row->level == NVC_LEVEL_OWN ? VERDICT_FAIL : VERDICT_WARN;
+}
+
+/* The second verdict: what became of the connection. Judged apart, never merged with the first. */
+static struct teardown_verdict judge_teardown(struct test *t)
+{
+	enum teardown wanted = t->instance->test_case->teardown;
+	struct teardown_verdict out = {.verdict = VERDICT_NONE, .seen = ""};
+	struct nvc_completion done;
+	enum nvc_end end;
+
+	if (wanted == TEARDOWN_ANY || !t->watched || (t->verdict != VERDICT_PASS && t->verdict != VERDICT_FAIL && t->verdict != VERDICT_WARN))
+		return out;
+	if (wanted == TEARDOWN_CLOSED) {
+		out.expected = "ended by the target";
+		if (nvc_queue_await_end(t->watched, test_end_bound(t), &end, NULL) == NVC_OK) {
+			out.verdict = VERDICT_PASS;
+			out.seen = nvc_end_name(end);
+		} else {
+			out.verdict = teardown_level(t);
+			out.seen = "still open";
+		}
+		return out;
+	}
+	out.expected = "still open and usable";
+	if (nvc_queue_usable(t->watched, 0, &done, NULL) == NVC_OK) {
+		out.verdict = VERDICT_PASS;
+		out.seen = "still open and usable";
+	} else {
+		end = nvc_queue_info(t->watched)->end;
+		out.verdict = teardown_level(t);
+		out.seen = end == NVC_END_OPEN ? "open, but not usable" : nvc_end_name(end);
+	}
+	return out;
+}
+
+/* False when a need is not met: then the case is skipped with the probe's finding. */
+static void check_needs(struct test *t)
+{
+	const struct test_case *test_case = t->instance->test_case;
+	const struct capabilities *caps = &t->run->capabilities;
+
+	if (!t->run->profile.port_concat[0] && !(test_case->needs & NEED_TLS_ONLY_PORT))
+		test_skip(t, "the profile has no port that serves plain TCP");
+	for (unsigned int i = 0; i < NUM_NEEDS; i++)
+		if (test_case->needs & 1u << i && !(caps->met & 1u << i))
+			test_skip(t, "%s", caps->finding[i]);
+	if (test_case->slow && !test_is_virtual(t) && !t->run->slow)
+		test_skip(t, "waits long in real time; --slow runs it");
+}
+
+static bool set_up(struct test *t, struct nvc_error *err)
+{
+	struct reference_options options = t->run->target;
+
+	t->transactions = calloc(MAX_TRANSACTIONS, sizeof(*t->transactions));
+	if (!t->transactions || !evidence_open(t)) {
+		nvc_fail(err, NVC_E_NO_MEMORY, "no memory for the case");
+		return false;
+	}
+	if (t->run->reference) {
+		options.log = evidence_log;
+		options.log_self = t;
+		t->reference = reference_new(&t->run->profile, &options, t->run->seed, err);
+		if (!t->reference)
+			return false;
+		t->world = reference_world(t->reference);
+	} else {
+		t->random = nvc_seeded_new(t->run->seed, t->instance->id);
+		t->world = nvc_world_system(t->random);
+	}
+	t->num_hosts = 0;
+	test_second_host(t);
+	return true;
+}
+
+static void tear_down(struct test *t)
+{
+	for (size_t i = 0; i < t->num_transactions; i++)
+		nvc_auth_fini(&t->transactions[i]);
+	for (size_t i = 0; i < t->num_hosts; i++)
+		nvc_host_fini(&t->hosts[i]);
+	reference_free(t->reference);
+	nvc_seeded_free(t->random);
+	free(t->transactions);
+	evidence_close(t);
+}
+
+bool test_run(const struct run_config *run, const struct instance *instance, int out, bool last_attempt)
+{
+	struct test *t = calloc(1, sizeof(*t));
+	struct teardown_verdict teardown = {.verdict = VERDICT_NONE, .seen = ""};
+	struct nvc_error err = {0};
+	bool good;
+
+	if (!t)
+		return false;
+	t->run = run;
+	t->instance = instance;
+	t->out = out;
+	t->last_attempt = last_attempt;
+	if (!set_up(t, &err))
+		test_error(t, "%s", err.text);
+	check_needs(t);
+	if (test_running(t))
+		instance->test_case->run(t, instance->param ? instance->param->value : NULL);
+	if (test_running(t) && !t->num_judged)
+		test_error(t, "the case ended without judging anything");
+	if (test_running(t))
+		t->verdict = VERDICT_PASS;
+	teardown = judge_teardown(t);
+	evidence_verdict(t, &teardown);
+	good = t->verdict != VERDICT_FAIL && t->verdict != VERDICT_ERROR && teardown.verdict != VERDICT_FAIL;
+	tear_down(t);
+	free(t);
+	return good;
+}
