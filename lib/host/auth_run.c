@@ -153,7 +153,8 @@ static bool keep_psk(struct run *run)
 	nvc_secret_wipe(&psk.psk);
 	/* With SHA-512 the authentication is good and there is no PSK: nothing is defined. */
 	if (result == NVC_E_INVALID) {
-		snprintf(run->outcome->why, sizeof(run->outcome->why), "%s", err.text);
+		snprintf(run->outcome->why, sizeof(run->outcome->why), "%.*s",
+			(int)sizeof(run->outcome->why) - 1, err.text);
 		return true;
 	}
 	return result == NVC_OK ? true : stop_for(run, result, &err);
