@@ -29,9 +29,10 @@ void nvc_text_add(struct nvc_text *text, const char *format, ...)
 
 void nvc_text_hex(struct nvc_text *text, struct nvc_slice in)
 {
-	char hex[2 * SHOWN_BYTES + 3];
+	char hex[2 * SHOWN_BYTES + 1];
 
-	nvc_text_add(text, "%s", in.len ? nvc_hex(in, hex, sizeof(hex)) : "-");
+	nvc_hex(nvc_slice_sub(in, 0, SHOWN_BYTES), hex, sizeof(hex));
+	nvc_text_add(text, "%s%s", in.len ? hex : "-", in.len > SHOWN_BYTES ? ".." : "");
 }
 
 char *nvc_text_rest(struct nvc_text *text, size_t *size)
