@@ -303,8 +303,7 @@ enum nvc_result nvc_dh_derive_unchecked(
 	result = NVC_E_CRYPTO;
 	if (EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_PRIV_KEY, &x) != 1)
 		goto out;
-	if (BN_nnmod(value, value, p, ctx) != 1 ||
-		BN_mod_exp_mont_consttime(value, value, x, p, ctx, NULL) != 1 ||
+	if (BN_mod_exp_mont_consttime(value, value, x, p, ctx, NULL) != 1 ||
 		BN_bn2binpad(value, out, (int)key->len) < 0)
 		goto out;
 	shared->len += key->len;

@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 
+#include "crypto/base64.h"
 #include "crypto/dh.h"
 #include "crypto/dhchap.h"
 #include "crypto/dhchap_key.h"
@@ -122,6 +123,40 @@ START_TEST(secrets_positions)
 	ck_assert_int_eq(nvc_dhchap_key_parse(nvc_slice_str(loose), &key, &err), NVC_E_INVALID);
 	ck_assert_ptr_nonnull(strstr(err.text, "not canonical"));
 	ck_assert_int_eq(nvc_dhchap_key_parse(nvc_slice_of(NULL, 0), &key, NULL), NVC_E_INVALID);
+}
+END_TEST
+
+START_TEST(base64_vectors)
+{
+	/* RFC 4648 clause 10 */
+	static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="},
+		{"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+		{"foobar", "Zm9vYmFy"}};
+	static const char *const refused[] = {"Z", "Zg", "Zg=", "Zg===", "Z===", "====", "=",
+		"Zh==", "Zm9=", "Zg==Zg==", "Zm 9v", "Zm9v\n"};
+	char text[16];
+	uint8_t data[16];
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		struct nvc_slice encoded = nvc_slice_str(pairs[i][1]);
+		struct nvc_writer writer = nvc_writer_over(data, sizeof(data));
+
+		ck_assert_int_eq(
+			nvc_base64_encode(nvc_slice_str(pairs[i][0]), text, encoded.len + 1),
+			NVC_OK);
+		ck_assert_str_eq(text, pairs[i][1]);
+		ck_assert_int_eq(nvc_base64_encode(nvc_slice_str(pairs[i][0]), text, encoded.len),
+			NVC_E_NO_SPACE);
+		ck_assert_int_eq(nvc_base64_check(encoded, 1, &len, NULL), NVC_OK);
+		ck_assert_uint_eq(len, strlen(pairs[i][0]));
+		ck_assert_int_eq(nvc_base64_decode(encoded, &writer), NVC_OK);
+		ck_assert(nvc_slice_equal(nvc_writer_slice(&writer), nvc_slice_str(pairs[i][0])));
+	}
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		ck_assert_msg(nvc_base64_check(nvc_slice_str(refused[i]), 1, &len, NULL) ==
+				      NVC_E_MALFORMED,
+			"\"%s\" was taken", refused[i]);
 }
 END_TEST
 
@@ -379,6 +414,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, secrets_parse);
 	tcase_add_test(tcase, secrets_positions);
+	tcase_add_test(tcase, base64_vectors);
 	tcase_add_test(tcase, secrets_format_refuses);
 	tcase_add_test(tcase, keys_transform);
 	tcase_add_loop_test(tcase, transactions, 0, 17);
