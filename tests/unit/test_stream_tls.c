@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* TLS 1.3 with a PSK over the simulated world, both roles. */
+#include <check.h>
+
+#include "tests/unit/echo_service.h"
+
+static struct echo echo;
+static struct nvc_service service;
+static struct nvc_sim *sim;
+static struct nvc_world world;
+static struct nvc_tls_psk psks[3];
+
+static void fill_psk(struct nvc_tls_psk *psk, const char *identity, uint8_t hash_id)
+{
+	strcpy(psk->identity, identity);
+	psk->hash_id = hash_id;
+	psk->psk.len = hash_id == 1 ? 32 : 48;
+	nvc_env_random(&world.env, psk->psk.data, psk->psk.len);
+}
+
+static void setup(void)
+{
+	char longest[640];
+
+	sim = nvc_sim_new(1);
+	world = nvc_sim_world(sim);
+	fill_psk(&psks[0], "NVMe1G01 nqn.host nqn.subsystem digest", 1);
+	fill_psk(&psks[1], "NVMe1G02 nqn.host nqn.subsystem digest", 2);
+	memset(longest, 'x', 639);
+	longest[639] = '\0';
+	fill_psk(&psks[2], longest, 1);
+	echo = (struct echo){.env = nvc_sim_env(sim, "echo"),
+		.policy = NVC_TLS_PERMITTED,
+		.psks = psks,
+		.num_psks = 3};
+	service = echo_service(&echo);
+	ck_assert_int_eq(nvc_sim_listen(sim, 4420, &service), NVC_OK);
+}
+
+static void teardown(void)
+{
+	nvc_sim_free(sim);
+	ck_assert_uint_eq(echo.num_accepted, echo.num_released);
+}
+
+static uint64_t in_seconds(unsigned int seconds)
+{
+	return nvc_env_now(&world.env) + NVC_SEC(seconds);
+}
+
+static struct nvc_stream *connect_plain(void)
+{
+	const struct nvc_address to = {"192.0.2.1", "4420"};
+	struct nvc_stream *s = NULL;
+
+	ck_assert_int_eq(world.connect(world.self, &to, in_seconds(1), &s, NULL), NVC_OK);
+	return s;
+}
+
+/* What a handshake came to. */
+struct outcome {
+	enum nvc_result result;
+	struct nvc_stream *s;
+	enum nvc_end end;
+	uint8_t alert;
+	struct nvc_error err;
+};
+
+static struct outcome connect_over(struct nvc_stream *lower, struct nvc_tls_options options)
+{
+	struct outcome outcome = {0};
+
+	outcome.result = nvc_tls_connect(lower, &world, &options, in_seconds(5), &outcome.s,
+		&outcome.end, &outcome.alert, &outcome.err);
+	ck_assert(!outcome.s == (outcome.result != NVC_OK));
+	ck_assert_int_eq(outcome.err.result, outcome.result);
+	return outcome;
+}
+
+static struct outcome connect_tls(struct nvc_tls_options options)
+{
+	return connect_over(connect_plain(), options);
+}
+
+static struct nvc_stream *secure(struct nvc_tls_options options)
+{
+	struct outcome outcome = connect_tls(options);
+
+	ck_assert_msg(outcome.result == NVC_OK, "%s", outcome.err.text);
+	return outcome.s;
+}
+
+static void say(struct nvc_stream *s, const char *text)
+{
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str(text), in_seconds(1)), NVC_OK);
+}
+
+static void hear(struct nvc_stream *s, const char *text)
+{
+	char got[64] = "";
+	size_t len = 0;
+
+	while (len < strlen(text)) {
+		size_t num = 0;
+
+		ck_assert_int_eq(nvc_stream_recv(s, (uint8_t *)got + len, strlen(text) - len,
+					 in_seconds(10), &num),
+			NVC_OK);
+		len += num;
+	}
+	ck_assert_str_eq(got, text);
+}
+
+static enum nvc_result hear_nothing(struct nvc_stream *s)
+{
+	uint8_t byte[1];
+	size_t num = 99;
+	enum nvc_result result = nvc_stream_recv(s, byte, 1, in_seconds(1), &num);
+
+	ck_assert_uint_eq(num, 0);
+	return result;
+}
+
+static void expect_refused(struct outcome outcome, uint8_t alert)
+{
+	ck_assert_int_eq(outcome.result, NVC_E_TLS);
+	ck_assert_int_eq(outcome.end, NVC_END_TLS_ALERT);
+	ck_assert_uint_eq(outcome.alert, alert);
+	ck_assert_uint_eq(echo.num_secured, 0);
+}
+
+START_TEST(echo_under_each_suite)
+{
+	const struct nvc_tls_psk *psk = &psks[_i];
+	struct nvc_stream *s = secure((struct nvc_tls_options){.psk = psk});
+
+	say(s, "hello");
+	hear(s, "hello");
+	ck_assert_uint_eq(echo.suite, psk->hash_id == 1 ? 0x1301 : 0x1302);
+	ck_assert_str_eq(echo.identity, psk->identity);
+	ck_assert_int_eq(hear_nothing(s), NVC_E_TIMEOUT);
+	nvc_stream_free(s);
+	ck_assert_int_eq(echo.last_end, NVC_END_CLOSE_NOTIFY);
+}
+END_TEST
+
+/* The order of the client's suites must not lose the PSK of the other hash. */
+START_TEST(both_suites_offered)
+{
+	static const char *const orders[] = {
+		"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384",
+		"TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
+	};
+	const struct nvc_tls_psk *psk = &psks[_i / 2];
+	struct nvc_stream *s =
+		secure((struct nvc_tls_options){.psk = psk, .ciphersuites = orders[_i % 2]});
+
+	say(s, "x");
+	hear(s, "x");
+	ck_assert_uint_eq(echo.suite, psk->hash_id == 1 ? 0x1301 : 0x1302);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(each_group)
+{
+	static const char *const groups[] = {
+		"X25519", "P-256", "P-384", "P-521", "X448", "ffdhe2048", "ffdhe3072"};
+	struct nvc_stream *s =
+		secure((struct nvc_tls_options){.psk = &psks[_i % 2], .groups = groups[_i]});
+
+	say(s, "x");
+	hear(s, "x");
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(hello_retry_request)
+{
+	/* The key share is of the first group, which the server does not have. */
+	struct nvc_stream *s =
+		secure((struct nvc_tls_options){.psk = &psks[_i], .groups = "ffdhe6144:P-384"});
+
+	say(s, "x");
+	hear(s, "x");
+	ck_assert_uint_eq(echo.num_secured, 1);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(wrong_psk)
+{
+	struct nvc_tls_psk wrong = psks[_i];
+
+	wrong.psk.data[0] ^= 1;
+	/* OpenSSL calls a binder that does not verify an illegal_parameter. */
+	expect_refused(connect_tls((struct nvc_tls_options){.psk = &wrong}), 47);
+	ck_assert_uint_eq(echo.num_released, 1);
+}
+END_TEST
+
+START_TEST(unknown_identity)
+{
+	struct nvc_tls_psk unknown = psks[0];
+
+	unknown.identity[strlen(unknown.identity) - 1] = '\0';
+	expect_refused(connect_tls((struct nvc_tls_options){.psk = &unknown}), 115);
+}
+END_TEST
+
+START_TEST(wrong_hash)
+{
+	struct nvc_tls_psk wrong = psks[0];
+
+	wrong.hash_id = 2;
+	expect_refused(connect_tls((struct nvc_tls_options){.psk = &wrong}), 115);
+}
+END_TEST
+
+START_TEST(no_psk)
+{
+	expect_refused(connect_tls((struct nvc_tls_options){.psk = NULL}), 40);
+}
+END_TEST
+
+START_TEST(tls12)
+{
+	expect_refused(connect_tls((struct nvc_tls_options){.tls12_only = true}), 70);
+}
+END_TEST
+
+START_TEST(options_that_cannot_be)
+{
+	struct nvc_tls_psk sha512 = psks[0];
+	struct outcome outcome;
+
+	outcome = connect_tls((struct nvc_tls_options){.psk = &psks[0], .psk_ke_only = true});
+	ck_assert_int_eq(outcome.result, NVC_E_INVALID);
+	outcome =
+		connect_tls((struct nvc_tls_options){.psk = &psks[0], .ciphersuites = "nonsense"});
+	ck_assert_int_eq(outcome.result, NVC_E_INVALID);
+	outcome = connect_tls((struct nvc_tls_options){.psk = &psks[0], .groups = "nonsense"});
+	ck_assert_int_eq(outcome.result, NVC_E_INVALID);
+	sha512.hash_id = 3;
+	outcome = connect_tls((struct nvc_tls_options){.psk = &sha512});
+	ck_assert_int_eq(outcome.result, NVC_E_INVALID);
+}
+END_TEST
+
+START_TEST(tls_to_a_plain_port)
+{
+	struct outcome outcome;
+
+	echo.policy = NVC_TLS_NONE;
+	outcome = connect_tls((struct nvc_tls_options){.psk = &psks[0]});
+	ck_assert_int_eq(outcome.result, NVC_E_CLOSED);
+	ck_assert_int_eq(outcome.end, NVC_END_FIN);
+	ck_assert_uint_eq(echo.num_released, 1);
+}
+END_TEST
+
+START_TEST(plain_to_a_tls_port)
+{
+	struct nvc_stream *s;
+
+	echo.policy = NVC_TLS_REQUIRED;
+	s = connect_plain();
+	say(s, "abc");
+	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(s->end, NVC_END_FIN);
+	ck_assert_uint_eq(echo.num_released, 1);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(either_on_a_permissive_port)
+{
+	struct nvc_stream *plain = connect_plain();
+	struct nvc_stream *tls = secure((struct nvc_tls_options){.psk = &psks[1]});
+
+	say(plain, "plain");
+	say(tls, "tls");
+	hear(plain, "plain");
+	hear(tls, "tls");
+	nvc_stream_free(plain);
+	nvc_stream_free(tls);
+}
+END_TEST
+
+START_TEST(garbage_for_a_server)
+{
+	struct nvc_stream *s = connect_plain();
+
+	say(s, "\x16garbage that is no record");
+	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(s->end, NVC_END_FIN);
+	ck_assert_uint_eq(echo.num_released, 1);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(garbage_in_a_record_for_a_server)
+{
+	static const uint8_t record[] = {0x16, 3, 1, 0, 5, 'h', 'e', 'l', 'l', 'o'};
+	struct nvc_stream *s = connect_plain();
+	uint8_t alert[7];
+	size_t num = 0;
+
+	ck_assert_int_eq(nvc_stream_send(s, NVC_SLICE(record), in_seconds(1)), NVC_OK);
+	ck_assert_int_eq(nvc_stream_recv(s, alert, sizeof(alert), in_seconds(1), &num), NVC_OK);
+	ck_assert_uint_eq(num, 7);
+	ck_assert_uint_eq(alert[0], 21);
+	ck_assert_uint_eq(alert[5], 2);
+	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(s->end, NVC_END_FIN);
+	nvc_stream_free(s);
+}
+END_TEST
+
+/* A server that answers a ClientHello with its echo is no TLS server. */
+START_TEST(garbage_for_a_client)
+{
+	struct nvc_service plain = service;
+	const struct nvc_address to = {"192.0.2.1", "4421"};
+	struct nvc_stream *lower = NULL;
+	struct outcome outcome;
+
+	plain.tls = NULL;
+	echo.policy = NVC_TLS_NONE;
+	ck_assert_int_eq(nvc_sim_listen(sim, 4421, &plain), NVC_OK);
+	ck_assert_int_eq(world.connect(world.self, &to, 0, &lower, NULL), NVC_OK);
+	say(lower, "a");
+	outcome = connect_over(lower, (struct nvc_tls_options){.psk = &psks[0]});
+	ck_assert_int_eq(outcome.result, NVC_E_TLS);
+	ck_assert_int_eq(outcome.end, NVC_END_OPEN);
+	ck_assert_uint_eq(outcome.alert, 0);
+	nvc_sim_free(sim);
+	sim = NULL;
+}
+END_TEST
+
+START_TEST(cut_in_the_client_hello)
+{
+	const struct nvc_fault_plan cut = {.cut_after = 50, .cut_end = NVC_END_FIN};
+	struct outcome outcome = connect_over(nvc_fault_new(connect_plain(), &world, &cut),
+		(struct nvc_tls_options){.psk = &psks[0]});
+
+	ck_assert_int_eq(outcome.result, NVC_E_CLOSED);
+	ck_assert_int_eq(echo.last_end, NVC_END_FIN);
+	ck_assert_uint_eq(echo.num_released, 1);
+}
+END_TEST
+
+START_TEST(server_ends_with_close_notify)
+{
+	struct nvc_stream *s = secure((struct nvc_tls_options){.psk = &psks[0]});
+
+	say(s, "byeF");
+	hear(s, "byeF");
+	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(s->end, NVC_END_CLOSE_NOTIFY);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(server_resets)
+{
+	struct nvc_stream *s = secure((struct nvc_tls_options){.psk = &psks[0]});
+
+	say(s, "byeR");
+	ck_assert_int_eq(hear_nothing(s), NVC_E_RESET);
+	ck_assert_int_eq(s->end, NVC_END_RST);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(client_resets)
+{
+	struct nvc_stream *s = secure((struct nvc_tls_options){.psk = &psks[0]});
+
+	nvc_stream_close(s, NVC_END_RST);
+	ck_assert_int_eq(echo.last_end, NVC_END_RST);
+	nvc_stream_free(s);
+}
+END_TEST
+
+static void add_be(uint8_t *at, size_t size, size_t more)
+{
+	size_t value = more;
+
+	for (size_t i = 0; i < size; i++)
+		value += (size_t)at[i] << (8 * (size - 1 - i));
+	for (size_t i = 0; i < size; i++)
+		at[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+}
+
+/* Puts an identity "?" and a binder of 32 zeros before those of a ClientHello, which spoils the real binder. */
+static size_t prepend_identity(uint8_t *hello, size_t len)
+{
+	static const uint8_t identity[] = {0, 1, '?', 0, 0, 0, 0};
+	static const uint8_t binder[33] = {32};
+	const size_t more = sizeof(identity) + sizeof(binder);
+	size_t suites = 5 + 4 + 2 + 32 + 1 + hello[43];
+	size_t extensions = suites + 2 + (size_t)(hello[suites] << 8 | hello[suites + 1]) + 2;
+	size_t psk = extensions + 2, binders;
+
+	/* pre_shared_key is 41 and the last one: its length reaches the end. */
+	while (hello[psk] != 0 || hello[psk + 1] != 41)
+		psk += 4 + (size_t)(hello[psk + 2] << 8 | hello[psk + 3]);
+	binders = psk + 6 + (size_t)(hello[psk + 4] << 8 | hello[psk + 5]);
+	memmove(hello + binders + 2 + more, hello + binders + 2, len - binders - 2);
+	memcpy(hello + binders + 2 + sizeof(identity), binder, sizeof(binder));
+	add_be(hello + binders, 2, sizeof(binder));
+	memmove(hello + psk + 6 + sizeof(identity), hello + psk + 6, binders + 2 - psk - 6);
+	memcpy(hello + psk + 6, identity, sizeof(identity));
+	add_be(hello + psk + 4, 2, sizeof(identity));
+	add_be(hello + psk + 2, 2, more);
+	add_be(hello + extensions, 2, more);
+	add_be(hello + 6, 3, more);
+	add_be(hello + 3, 2, more);
+	return len + more;
+}
+
+/* A lower stream that spoils what passes through it. */
+struct bend {
+	struct nvc_stream base;
+	struct nvc_stream *lower;
+	bool flip_next_recv, fin_next_recv, flip_next_send, swallow, prepend;
+};
+
+static enum nvc_result bend_send(struct nvc_stream *s, struct nvc_slice bytes, uint64_t deadline)
+{
+	struct bend *bend = (struct bend *)s;
+	uint8_t copy[4096];
+
+	if (bend->swallow)
+		return NVC_OK;
+	ck_assert_uint_le(bytes.len, sizeof(copy));
+	memcpy(copy, bytes.data, bytes.len);
+	if (bend->prepend)
+		bytes.len = prepend_identity(copy, bytes.len);
+	bend->prepend = false;
+	if (bend->flip_next_send)
+		copy[bytes.len - 1] ^= 1;
+	bend->flip_next_send = false;
+	return nvc_stream_send(bend->lower, nvc_slice_of(copy, bytes.len), deadline);
+}
+
+static enum nvc_result bend_recv(
+	struct nvc_stream *s, uint8_t *out, size_t size, uint64_t deadline, size_t *num)
+{
+	struct bend *bend = (struct bend *)s;
+	enum nvc_result result;
+
+	if (bend->fin_next_recv) {
+		s->end = NVC_END_FIN;
+		return NVC_E_CLOSED;
+	}
+	result = nvc_stream_recv(bend->lower, out, size, deadline, num);
+	s->end = bend->lower->end;
+	if (result == NVC_OK && bend->flip_next_recv)
+		out[*num - 1] ^= 1;
+	bend->flip_next_recv = false;
+	return result;
+}
+
+static void bend_close(struct nvc_stream *s, enum nvc_end how)
+{
+	nvc_stream_close(((struct bend *)s)->lower, how);
+}
+
+static void bend_free(struct nvc_stream *s)
+{
+	nvc_stream_free(((struct bend *)s)->lower);
+}
+
+static const struct nvc_stream_ops bend_ops = {bend_send, bend_recv, bend_close, bend_free};
+
+static struct nvc_stream *secure_over(struct bend *bend)
+{
+	struct outcome outcome;
+
+	*bend = (struct bend){.base = {.ops = &bend_ops}, .lower = connect_plain()};
+	outcome = connect_over(&bend->base, (struct nvc_tls_options){.psk = &psks[0]});
+	ck_assert_int_eq(outcome.result, NVC_OK);
+	say(outcome.s, "x");
+	hear(outcome.s, "x");
+	return outcome.s;
+}
+
+/* The ClientHello never arrives: the client's own bound ends the wait. */
+START_TEST(silent_server)
+{
+	struct bend bend = {.base = {.ops = &bend_ops}, .lower = connect_plain(), .swallow = true};
+	uint64_t start = nvc_env_now(&world.env);
+	struct outcome outcome =
+		connect_over(&bend.base, (struct nvc_tls_options){.psk = &psks[0]});
+
+	ck_assert_int_eq(outcome.result, NVC_E_TIMEOUT);
+	ck_assert_int_eq(outcome.end, NVC_END_OPEN);
+	ck_assert_uint_eq(nvc_env_now(&world.env), start + NVC_SEC(5));
+}
+END_TEST
+
+START_TEST(bare_fin)
+{
+	struct bend bend;
+	struct nvc_stream *s = secure_over(&bend);
+
+	bend.fin_next_recv = true;
+	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(s->end, NVC_END_FIN);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(client_gets_a_bad_record)
+{
+	struct bend bend;
+	struct nvc_stream *s = secure_over(&bend);
+
+	say(s, "y");
+	bend.flip_next_recv = true;
+	ck_assert_int_eq(hear_nothing(s), NVC_E_TLS);
+	ck_assert_int_eq(s->end, NVC_END_OPEN);
+	ck_assert_int_eq(echo.last_end, NVC_END_TLS_ALERT);
+	ck_assert_int_eq(hear_nothing(s), NVC_E_TLS);
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("z"), in_seconds(1)), NVC_E_TLS);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(server_gets_a_bad_record)
+{
+	struct bend bend;
+	struct nvc_stream *s = secure_over(&bend);
+
+	bend.flip_next_send = true;
+	say(s, "y");
+	ck_assert_int_eq(hear_nothing(s), NVC_E_TLS);
+	ck_assert_int_eq(s->end, NVC_END_TLS_ALERT);
+	ck_assert_uint_eq(s->alert, 20);
+	nvc_stream_free(s);
+}
+END_TEST
+
+/* The second of two identities is found: its (spoilt) binder is what the server complains of, not the unknown first one. */
+START_TEST(second_identity)
+{
+	struct bend bend = {.base = {.ops = &bend_ops}, .lower = connect_plain(), .prepend = true};
+
+	expect_refused(connect_over(&bend.base, (struct nvc_tls_options){.psk = &psks[_i]}), 47);
+	bend = (struct bend){.base = {.ops = &bend_ops}, .lower = connect_plain(), .prepend = true};
+	echo.num_psks = 0;
+	expect_refused(connect_over(&bend.base, (struct nvc_tls_options){.psk = &psks[_i]}), 115);
+}
+END_TEST
+
+START_TEST(key_updates)
+{
+	struct nvc_stream *s = secure((struct nvc_tls_options){.psk = &psks[_i]});
+	struct nvc_stream *plain = connect_plain();
+
+	for (int round = 0; round < 3; round++) {
+		say(s, "before");
+		hear(s, "before");
+		ck_assert_int_eq(nvc_tls_key_update(s), NVC_OK);
+		say(s, "after");
+		hear(s, "after");
+	}
+	ck_assert_int_eq(nvc_tls_key_update(plain), NVC_E_STATE);
+	nvc_stream_free(plain);
+	nvc_stream_free(s);
+}
+END_TEST
+
+/* Lines of the key log, counted by label. */
+static void count_keylog(void *self, const char *line)
+{
+	unsigned int *counts = self;
+
+	counts[0] += strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) == 0;
+	counts[1] += strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) == 0;
+	counts[2] += strncmp(line, "CLIENT_HANDSHAKE_TRAFFIC_SECRET ", 32) == 0;
+}
+
+START_TEST(key_log)
+{
+	unsigned int counts[3] = {0};
+	struct nvc_stream *s = secure((struct nvc_tls_options){
+		.psk = &psks[0], .keylog = count_keylog, .keylog_self = counts});
+
+	for (int i = 0; i < 3; i++)
+		ck_assert_uint_eq(counts[i], 1);
+	nvc_stream_free(s);
+}
+END_TEST
+
+START_TEST(large_and_dribbled)
+{
+	const struct nvc_fault_plan dribble = {.max_segment = 1};
+	static uint8_t sent[70000], got[70000];
+	struct outcome outcome = connect_over(nvc_fault_new(connect_plain(), &world, &dribble),
+		(struct nvc_tls_options){.psk = &psks[1]});
+	size_t len = 0;
+
+	ck_assert_int_eq(outcome.result, NVC_OK);
+	memset(sent, 'a', sizeof(sent));
+	ck_assert_int_eq(nvc_stream_send(outcome.s, NVC_SLICE(sent), in_seconds(1)), NVC_OK);
+	while (len < sizeof(got)) {
+		size_t num = 0;
+
+		ck_assert_int_eq(nvc_stream_recv(outcome.s, got + len, sizeof(got) - len,
+					 in_seconds(1), &num),
+			NVC_OK);
+		len += num;
+	}
+	ck_assert_mem_eq(sent, got, sizeof(sent));
+	nvc_stream_free(outcome.s);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("stream_tls");
+	TCase *tc = tcase_create("tls");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	suite_add_tcase(suite, tc);
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, echo_under_each_suite, 0, 3);
+	tcase_add_loop_test(tc, both_suites_offered, 0, 4);
+	tcase_add_loop_test(tc, each_group, 0, 7);
+	tcase_add_loop_test(tc, hello_retry_request, 0, 2);
+	tcase_add_loop_test(tc, wrong_psk, 0, 2);
+	tcase_add_test(tc, unknown_identity);
+	tcase_add_test(tc, wrong_hash);
+	tcase_add_test(tc, no_psk);
+	tcase_add_test(tc, tls12);
+	tcase_add_test(tc, options_that_cannot_be);
+	tcase_add_test(tc, tls_to_a_plain_port);
+	tcase_add_test(tc, plain_to_a_tls_port);
+	tcase_add_test(tc, either_on_a_permissive_port);
+	tcase_add_test(tc, garbage_for_a_server);
+	tcase_add_test(tc, garbage_in_a_record_for_a_server);
+	tcase_add_test(tc, garbage_for_a_client);
+	tcase_add_test(tc, cut_in_the_client_hello);
+	tcase_add_test(tc, server_ends_with_close_notify);
+	tcase_add_test(tc, server_resets);
+	tcase_add_test(tc, client_resets);
+	tcase_add_test(tc, silent_server);
+	tcase_add_test(tc, bare_fin);
+	tcase_add_test(tc, client_gets_a_bad_record);
+	tcase_add_test(tc, server_gets_a_bad_record);
+	tcase_add_loop_test(tc, second_identity, 0, 2);
+	tcase_add_loop_test(tc, key_updates, 0, 2);
+	tcase_add_test(tc, key_log);
+	tcase_add_test(tc, large_and_dribbled);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
