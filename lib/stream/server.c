@@ -168,10 +168,13 @@ enum nvc_result nvc_server_listen(struct nvc_server *server, const struct nvc_ad
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 	};
 	struct addrinfo *list = NULL;
+	uint16_t number = 0;
 	int error, fd;
 
 	if (server->num_listeners == MAX_LISTENERS)
 		return nvc_fail(err, NVC_E_NO_SPACE, "more than %d listening ports", MAX_LISTENERS);
+	if (!nvc_port_parse(at->port, &number))
+		return nvc_fail(err, NVC_E_INVALID, "'%s' is not a port (0 to 65535)", at->port);
 	error = getaddrinfo(at->host, at->port, &hints, &list);
 	if (error)
 		return nvc_fail(err, NVC_E_INVALID, "cannot listen on '%s' port '%s': %s", at->host,

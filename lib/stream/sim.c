@@ -288,13 +288,10 @@ static void sim_stream_free(struct nvc_stream *s)
 	free(stream);
 }
 
-static const struct nvc_service *service_at(const struct nvc_sim *sim, const char *port)
+static const struct nvc_service *service_at(const struct nvc_sim *sim, uint16_t port)
 {
-	char *rest;
-	unsigned long number = strtoul(port, &rest, 10);
-
-	for (size_t i = 0; i < sim->num_listeners && rest != port && !*rest; i++)
-		if (sim->listeners[i].port == number)
+	for (size_t i = 0; i < sim->num_listeners; i++)
+		if (sim->listeners[i].port == port)
 			return sim->listeners[i].service;
 	return NULL;
 }
@@ -304,12 +301,16 @@ static enum nvc_result sim_connect(void *self, const struct nvc_address *to, uin
 {
 	static const struct nvc_stream_ops ops = {sim_send, sim_recv, sim_close, sim_stream_free};
 	struct nvc_sim *sim = self;
-	const struct nvc_service *service = service_at(sim, to->port);
 	struct sim_stream **place = &sim->streams;
+	const struct nvc_service *service;
 	struct sim_stream *stream;
+	uint16_t port = 0;
 
 	(void)deadline;
 	*out = NULL;
+	if (!nvc_port_parse(to->port, &port))
+		return nvc_fail(err, NVC_E_INVALID, "'%s' is not a port", to->port);
+	service = service_at(sim, port);
 	if (!service)
 		return nvc_fail(err, NVC_E_REFUSED,
 			"%s port %s refused the connection: nobody listens there", to->host,
@@ -319,7 +320,7 @@ static enum nvc_result sim_connect(void *self, const struct nvc_address *to, uin
 		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
 	stream->base.ops = &ops;
 	stream->sim = sim;
-	stream->link = nvc_link_new(service, (uint16_t)strtoul(to->port, NULL, 10), NULL, NULL);
+	stream->link = nvc_link_new(service, port, NULL, NULL);
 	/* As on a real listener: the kernel accepts, the service turns it away. */
 	if (!stream->link)
 		stream->peer_end = NVC_END_RST;

@@ -2,6 +2,7 @@
 #include "stream/stream.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum nvc_result nvc_stream_send(struct nvc_stream *s, struct nvc_slice bytes, uint64_t deadline)
 {
@@ -44,4 +45,20 @@ const char *nvc_end_name(enum nvc_end end)
 		return "TLS alert";
 	}
 	return "unknown end";
+}
+
+bool nvc_port_parse(const char *text, uint16_t *port)
+{
+	unsigned int value = 0;
+	size_t len = strlen(text);
+
+	if (len < 1 || len > 5)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		value = value * 10 + (unsigned int)(text[i] - '0');
+	}
+	*port = (uint16_t)value;
+	return value <= UINT16_MAX;
 }

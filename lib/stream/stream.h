@@ -51,6 +51,9 @@ struct nvc_address {
 	const char *port;
 };
 
+/* nvc_port_parse reads a port of up to 65535 in decimal digits; false for anything else. */
+bool nvc_port_parse(const char *text, uint16_t *port);
+
 /*
  * A world is an environment in which one can connect and let time pass. The system world uses TCP; the
  * simulated world (stream/sim.h) holds services in this process under a virtual clock.

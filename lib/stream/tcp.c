@@ -240,11 +240,15 @@ static enum nvc_result tcp_connect(void *self, const struct nvc_address *to, uin
 	struct nvc_stream **out, struct nvc_error *err)
 {
 	struct addrinfo *list = NULL;
-	int error = resolve(to, &list);
-	int fd = -1;
+	uint16_t port = 0;
+	int error, fd = -1;
 
 	(void)self;
 	*out = NULL;
+	/* glibc would take 65537 for 1. */
+	if (!nvc_port_parse(to->port, &port) || !port)
+		return nvc_fail(err, NVC_E_INVALID, "'%s' is not a port (1 to 65535)", to->port);
+	error = resolve(to, &list);
 	if (error)
 		return nvc_fail(err, error == EAI_SYSTEM ? NVC_E_SYSTEM : NVC_E_INVALID,
 			"'%s' port '%s' is not an address that can be found: %s", to->host,

@@ -17,12 +17,13 @@
 enum {
 	ECHO_FIN = 'F',	  /* echo, then end with FIN */
 	ECHO_RST = 'R',	  /* echo, then reset */
-	ECHO_TIMER = 'T', /* say "!" five seconds later */
+	ECHO_TIMER = 'T', /* say "!" after echo->delay */
 	ECHO_PORT_REFUSED = 7,
 };
 
 struct echo {
 	struct nvc_env env;
+	uint64_t delay; /* 0: five seconds */
 	enum nvc_tls_policy policy;
 	const struct nvc_tls_psk *psks;
 	size_t num_psks;
@@ -98,14 +99,15 @@ static void echo_input(void *self, struct nvc_slice bytes)
 	ck_assert(!conn->ended && bytes.len);
 	ck_assert(nvc_queue_put(&conn->out, bytes));
 	/* Not in a ClientHello that found its way here. */
-	if (bytes.len > 64)
+	if (bytes.data[0] == 0x16)
 		return;
 	if (memchr(bytes.data, ECHO_FIN, bytes.len))
 		conn->wants = NVC_END_FIN;
 	if (memchr(bytes.data, ECHO_RST, bytes.len))
 		conn->wants = NVC_END_RST;
 	if (memchr(bytes.data, ECHO_TIMER, bytes.len))
-		conn->timer = nvc_env_now(&conn->echo->env) + NVC_SEC(5);
+		conn->timer = nvc_env_now(&conn->echo->env) +
+			      (conn->echo->delay ? conn->echo->delay : NVC_SEC(5));
 }
 
 static void echo_ended(void *self, enum nvc_end how)

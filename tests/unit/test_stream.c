@@ -280,7 +280,7 @@ START_TEST(nobody_listens)
 	ck_assert_int_eq(world.connect(world.self, &to, 0, &s, &err), NVC_E_REFUSED);
 	ck_assert_ptr_null(s);
 	ck_assert_ptr_nonnull(strstr(err.text, "192.0.2.1 port 4999"));
-	ck_assert_int_eq(world.connect(world.self, &junk, 0, &s, NULL), NVC_E_REFUSED);
+	ck_assert_int_eq(world.connect(world.self, &junk, 0, &s, NULL), NVC_E_INVALID);
 	ck_assert_int_eq(nvc_sim_listen(sim, 4420, &service), NVC_E_INVALID);
 }
 END_TEST
@@ -470,6 +470,19 @@ START_TEST(fault_cut_with_rst)
 }
 END_TEST
 
+START_TEST(ports)
+{
+	static const char *const bad[] = {
+		"", "x", "-1", "+1", " 1", "1 ", "65536", "0000001", "1x"};
+	uint16_t port = 0;
+
+	ck_assert(nvc_port_parse("65535", &port) && port == 65535);
+	ck_assert(nvc_port_parse("0", &port) && port == 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		ck_assert_msg(!nvc_port_parse(bad[i], &port), "%s", bad[i]);
+}
+END_TEST
+
 START_TEST(names_of_ends)
 {
 	ck_assert_str_eq(nvc_end_name(NVC_END_OPEN), "open");
@@ -509,6 +522,7 @@ int main(void)
 	tcase_add_test(tc, fault_delay);
 	tcase_add_test(tc, fault_cut_with_fin);
 	tcase_add_test(tc, fault_cut_with_rst);
+	tcase_add_test(tc, ports);
 	tcase_add_test(tc, names_of_ends);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
