@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""python3 -m vm --kernel 7.3.4: boot a guest by itself, to look at it. Not the product's command."""
+"""python3 -m harness.vm --kernel 7.3.4: boot a guest by itself, to look at it."""
 
 import argparse
 import sys

@@ -17,7 +17,7 @@ GRACE_SECONDS = 20
 
 @dataclass(frozen=True)
 class StepResult:
-    """StepResult is the outcome of one script in the guest; output is stdout and stderr together."""
+    """StepResult is the outcome of one script in the guest; output holds both of its streams."""
     name: str
     status: int
     output: str
@@ -59,7 +59,7 @@ class Control:
         return line.split()
 
     def run(self, script, name="step", seconds=30):
-        """run gives script to the guest's shell and returns a StepResult; seconds bound the script."""
+        """run gives script to the guest's shell, bounded by seconds, and returns a StepResult."""
         self._number += 1
         start = time.monotonic()
         line = f"{self._number} {int(seconds) or 1} {base64.b64encode(script.encode()).decode()}\n"

@@ -103,7 +103,8 @@ def _write(directory, release, vmlinux, loaded, options, facts):
         with open(os.path.join(directory, "modules", names[-1]), "wb") as file:
             file.write(data)
     with open(os.path.join(directory, "kernel.json"), "w", encoding="utf-8") as file:
-        json.dump({"release": release, "modules": names, "config": options, **facts}, file, indent=1)
+        json.dump({"release": release, "modules": names, "config": options, **facts}, file,
+                  indent=1)
 
 
 def _load(directory):
@@ -144,9 +145,11 @@ def from_packages(cache, entries, label):
         if image is None:
             raise GateError(f"{label}: no vmlinuz in {', '.join(e['file'] for e in entries)}",
                             EXIT_CANNOT_JUDGE)
+        carriers = [entry for entry in entries
+                    if entry["file"].startswith(("linux-modules", "linux-image"))]
         facts = {"provenance": entries,
-                 "enforce_signatures": any(e["verified"] != fetch.UNVERIFIED for e in entries
-                                           if e["file"].startswith(("linux-modules", "linux-image")))}
+                 "enforce_signatures": any(entry["verified"] != fetch.UNVERIFIED
+                                           for entry in carriers)}
         _build_from(directory, image, label, store, config_text, facts)
     name = cache_module.short_hash(BUILD_FORMAT, modules.WANTED,
                                    *[entry["sha256"] for entry in entries])
@@ -212,7 +215,9 @@ def from_image(cache, image, module_directory=None, config_file=None):
     Without a config file the one inside the image (CONFIG_IKCONFIG) is used, if there is one.
     """
     data = _read(image, "kernel image")
-    config_text = _read(config_file, "configuration").decode(errors="replace") if config_file else None
+    config_text = None
+    if config_file:
+        config_text = _read(config_file, "configuration").decode(errors="replace")
     store = modules.Store()
     if module_directory:
         store.add_tree(module_directory)

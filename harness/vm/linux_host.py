@@ -82,8 +82,8 @@ class HostReport:
             and not self.findings and self.taint_before == self.taint_after
 
 
-def connect(peer, secret=None, ctrl_secret=None, concat=False, tls=False, options="", name="connect",
-            expect_failure=False):
+def connect(peer, secret=None, ctrl_secret=None, concat=False, tls=False, options="",
+            name="connect", expect_failure=False):
     """connect runs `nvme connect` and waits until the controller is live.
 
     expect_failure turns around what is right: authentication must be refused, and nothing else
@@ -117,7 +117,7 @@ def replace_psk(peer, secret, number, name=None):
 before=$(keys); calm=$(disturbed)
 echo {shlex.quote(f"{secret}round{number}")} >"$(controller)/dhchap_secret" || exit 1
 more() {{ [ "$(keys)" -gt "$before" ]; }}
-soon more || {{ echo "no new generated PSK ($before before, $(keys) now), state $(state)"; exit 1; }}
+soon more || {{ echo "no new generated PSK ($before before), state $(state)"; exit 1; }}
 live || {{ echo "state $(state)"; exit 1; }}
 [ "$(disturbed)" = "$calm" ] || {{ echo "the association was reset"; exit 1; }}
 echo "generated PSKs: $before, then $(keys)"
@@ -133,7 +133,7 @@ device() {{ for d in /dev/nvme*n*; do [ -b "$d" ] && echo "$d"; done | head -n 1
 present() {{ [ -n "$(device)" ]; }}
 soon present || {{ echo "no block device"; exit 1; }}
 d=$(device); echo 3 >/proc/sys/vm/drop_caches
-dd if="$d" of=/run/blocks bs={block_len} count={count} 2>/run/dd.log || {{ cat /run/dd.log; exit 1; }}
+dd if="$d" of=/run/blocks bs={block_len} count={count} 2>/run/dd.log || exit 1
 [ "$(wc -c </run/blocks)" = {count * block_len} ] || {{ echo "short read"; exit 1; }}
 echo "sha256 $(sha256sum </run/blocks | cut -d' ' -f1)"
 echo "sectors $(cat "/sys/block/${{d##*/}}/size")"

@@ -56,7 +56,7 @@ def information(data, key):
 
 
 class Store:
-    """Store holds modules by name, compressed as they came, and unpacks those that are asked for."""
+    """Store holds modules by name, compressed as they came, and unpacks what is asked for."""
 
     def __init__(self):
         self._packed = {}
@@ -73,8 +73,9 @@ class Store:
         for top, _, files in os.walk(directory):
             for base in sorted(files):
                 match = _NAME.match(base)
-                if match and _canonical(match.group(1)) not in self._paths:
-                    self._paths[_canonical(match.group(1))] = (os.path.join(top, base), match.group(2))
+                if match:
+                    found = (os.path.join(top, base), match.group(2))
+                    self._paths.setdefault(_canonical(match.group(1)), found)
 
     def fingerprint(self):
         """fingerprint changes when a module of the tree is replaced."""

@@ -12,7 +12,7 @@ PORTS = {"concat": (CONCAT_PORT, "tls1.3", "not required"), "tls": (TLS_PORT, "t
 NAMESPACE_BYTES = 16 << 20
 
 _FUNCTIONS = """\
-# put FILE VALUE NAME: a value that the kernel refuses is reported, and the host it belongs to dropped.
+# put FILE VALUE NAME: a value that the kernel refuses is reported, and NAME is dropped.
 put() { echo "$2" >"$1" 2>/dev/null || say "REJECTED $3 ${1##*/}"; }
 cd $CONFIG/nvmet || give_up "no nvmet"
 """

@@ -47,7 +47,8 @@ def _psks(generator, host, subnqn):
         psk = generator.octets(f"psk {host['name']} {cipher_hash}", length)
         retained = retained_psk(psk, cipher_hash, host["hostnqn"])
         for version in (0, 1):
-            identity, context = psk_identity(retained, cipher_hash, version, host["hostnqn"], subnqn)
+            identity, context = psk_identity(retained, cipher_hash, version, host["hostnqn"],
+                                             subnqn)
             yield {"name": f"{host['name']}-v{version}-{cipher_hash:02d}",
                    "hostnqn": host["hostnqn"], "hash": cipher_hash, "version": version,
                    "interchange": psk_interchange(psk, cipher_hash), "identity": identity,
@@ -55,14 +56,14 @@ def _psks(generator, host, subnqn):
 
 
 def make(seed, subnqn=SUBNQN):
-    """make returns a profile without its address and ports. Equal seeds (bytes) give equal profiles."""
+    """make returns a profile without address and ports. Equal seeds (bytes), equal profiles."""
     generator = Generator(seed)
-    psk_hosts = [_host(generator, "psk", "psk", 0, 0),
+    psk_hosts = [_host(generator, "psk", "psk", None, None),
                  _host(generator, "psk-secret", "psk", 1, 1, dhchap_secret=(1, 32),
                        dhchap_ctrl_secret=(1, 32))]
     return {"format": FORMAT, "target": {}, "subnqn": subnqn, "addr": None, "ports": {},
             "hosts": [_host(generator, "default", "default", 1, 0, dhchap_secret=(1, 32)),
-                      _host(generator, "no-secret", "no-secret", 0, 0),
+                      _host(generator, "no-secret", "no-secret", None, None),
                       *_matrix(generator), *_forms(generator), *psk_hosts],
             "psks": [psk for host in psk_hosts for psk in _psks(generator, host, subnqn)]}
 

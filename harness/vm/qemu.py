@@ -104,7 +104,7 @@ class Machine:
         return os.path.join(self.setup.directory, name)
 
     def start(self):
-        """start runs QEMU with ports of its own; a port taken meanwhile by somebody else is retried."""
+        """start runs QEMU with ports of its own; when somebody else was faster it tries others."""
         for _ in range(START_ATTEMPTS):
             if self._try_start():
                 return self

@@ -83,5 +83,6 @@ load_modules
 start_network
 load_psks
 start_tlshd
+# shellcheck source=/dev/null
 [ -e /conf/setup.sh ] && . /conf/setup.sh
 obey

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SHIM_SOL_TLS 282
+#define SHIM_SOL_TLS		    282
 #define SHIM_TLS_TX_MAX_PAYLOAD_LEN 5
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t value_len)
@@ -18,7 +18,7 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t value_l
 	int rc = (int)syscall(SYS_setsockopt, fd, level, name, value, value_len);
 
 	if (rc < 0 && errno == ENOPROTOOPT && level == SHIM_SOL_TLS &&
-	    name == SHIM_TLS_TX_MAX_PAYLOAD_LEN)
+		name == SHIM_TLS_TX_MAX_PAYLOAD_LEN)
 		return 0;
 	return rc;
 }

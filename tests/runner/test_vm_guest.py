@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A guest seen from outside: its console, its control port, its process, its way out. No QEMU."""
+
+import base64
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from unittest import mock
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, ROOT)
+
+from harness.vm import control, gate, klog, linux_host, qemu, relay  # noqa: E402
+from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_TOOL, GateError  # noqa: E402
+
+OOPS = """\
+[    9.1] nvmet: ctrl 1 fatal error occurred!
+[    9.2] ------------[ cut here ]------------
+[    9.2] WARNING: CPU: 0 PID: 7 at drivers/nvme/target/auth.c:1 nvmet_x+0x1/0x2
+[    9.2] Call Trace:
+[    9.2]  nvmet_y+0x1/0x2
+[    9.2] ---[ end trace 0000000000000000 ]---
+[    9.3] nvmet: quiet again
+"""
+
+
+def lines(text, start=0.0, step=0.01):
+    return [klog.Line(start + step * number, each) for number, each in
+            enumerate(text.splitlines())]
+
+
+class FindingsTest(unittest.TestCase):
+    def test_one_report_is_one_finding(self):
+        found = klog.findings(lines(OOPS))
+        self.assertEqual(len(found), 1)
+        self.assertIn("auth.c:1", found[0].title)
+        self.assertEqual(len(found[0].lines), 4)
+
+    def test_each_kind(self):
+        for text in ("BUG: KASAN: slab-use-after-free in x", "Oops: 0000 [#1]",
+                     "Kernel panic - not syncing: x", "UBSAN: array-index-out-of-bounds in x",
+                     "WARNING: possible circular locking dependency detected",
+                     "unreferenced object 0xffff (size 64):", "INFO: task x blocked for more than",
+                     "rcu: INFO: rcu_preempt self-detected stall on CPU"):
+            self.assertEqual(len(klog.findings(lines("[    1.0] " + text))), 1, text)
+
+    def test_ordinary_lines_and_our_own_are_no_findings(self):
+        quiet = ("[    1.0] nvmet: ctrl 1 qid 0 failure1 (3)\n"
+                 "NVME-CONFORM ERROR Oops, said init\n[    1.0] debug: bugs are fine\n")
+        self.assertEqual(klog.findings(lines(quiet)), [])
+
+    def test_a_later_report_is_another(self):
+        text = "[    1.0] WARNING: one\n"
+        self.assertEqual(len(klog.findings(lines(text) + lines(text, 60.0))), 2)
+
+    def test_window(self):
+        self.assertEqual([line.time for line in klog.between(lines("a\nb\nc", 1.0, 1.0), 2.0, 3.0)],
+                         [2.0, 3.0])
+
+    def test_splitter_waits_for_the_end_of_a_line(self):
+        splitter = klog.Splitter()
+        self.assertEqual(splitter.feed(b"one\r\ntw", 1.0), [klog.Line(1.0, "one")])
+        self.assertEqual(splitter.feed(b"o\n\xff\n", 2.0),
+                         [klog.Line(2.0, "two"), klog.Line(2.0, "�")])
+
+
+class ControlTest(unittest.TestCase):
+    def setUp(self):
+        ours, self.guest = socket.socketpair()
+        self.control = control.Control(ours)
+        self.addCleanup(self.guest.close)
+        self.addCleanup(self.control.close)
+
+    def answer(self, make):
+        def serve():
+            number, seconds, script = self.guest.makefile("rb").readline().split()
+            self.guest.sendall(make(number, base64.b64decode(script)))
+        thread = threading.Thread(target=serve)
+        thread.start()
+        self.addCleanup(thread.join, 5)
+
+    def test_script_and_output(self):
+        self.answer(lambda number, script: b"0 0 c3RhbGU=\n" + number + b" 3 "
+                    + base64.b64encode(script.upper()) + b"\n")
+        done = self.control.run("echo é", "greet")
+        self.assertEqual((done.name, done.status, done.output), ("greet", 3, "ECHO é"))
+
+    def test_no_output(self):
+        self.answer(lambda number, script: number + b" 0 \n")
+        self.assertEqual(self.control.run("true").output, "")
+
+    def test_timed_out_script(self):
+        self.answer(lambda number, script: number + b" 143 \n")
+        self.assertTrue(self.control.run("sleep 99").timed_out)
+
+    def test_garbage(self):
+        self.answer(lambda number, script: number + b" what\n")
+        with self.assertRaisesRegex(GateError, "garbage"):
+            self.control.run("true")
+
+    def test_dead_guest(self):
+        self.guest.close()
+        with self.assertRaisesRegex(GateError, "died") as caught:
+            self.control.run("true")
+        self.assertEqual(caught.exception.exit_status, EXIT_CANNOT_JUDGE)
+
+    def test_hanging_guest(self):
+        with mock.patch("harness.vm.control.GRACE_SECONDS", 0.05), \
+                self.assertRaisesRegex(GateError, "hangs"):
+            self.control.run("true", seconds=0.05)
+
+
+class MachineTest(unittest.TestCase):
+    """A shell script stands in for QEMU."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.serial = os.path.join(self.directory, "serial.log")
+
+    def machine(self, script, forwards=()):
+        machine = qemu.Machine(qemu.Setup("vmlinux", "initrd", self.directory, forwards=forwards))
+        self.addCleanup(machine.stop)
+        patch = mock.patch("harness.vm.qemu.command_line", side_effect=lambda setup, ports, fd:
+                           ["sh", "-c", script, "qemu", self.serial, *map(str, ports)])
+        self.addCleanup(patch.stop)
+        patch.start()
+        return machine
+
+    def test_ready_and_stopped(self):
+        machine = self.machine('echo "NVME-CONFORM READY 7.3.4 taint 0" >>$1; sleep 60').start()
+        self.assertEqual(machine.wait_ready(seconds=5), "7.3.4 taint 0")
+        pid = machine.pid
+        self.assertIsNone(machine.death())
+        machine.stop()
+        with self.assertRaises(ProcessLookupError):
+            os.kill(pid, 0)
+        machine.stop()
+
+    def assert_cannot_judge(self, script, pattern, seconds=5):
+        machine = self.machine(script).start()
+        with self.assertRaisesRegex(GateError, pattern) as caught:
+            machine.wait_ready(seconds=seconds)
+        self.assertEqual(caught.exception.exit_status, EXIT_CANNOT_JUDGE)
+
+    def test_panic(self):
+        self.assert_cannot_judge('echo "[    1.0] Kernel panic - not syncing: VFS" >>$1; sleep 0.1',
+                                 "died at boot: kernel panic: Kernel panic - not syncing: VFS")
+
+    def test_init_gives_up(self):
+        self.assert_cannot_judge('echo "NVME-CONFORM ERROR insmod tls" >>$1; exec sleep 60',
+                                 "gave up: insmod tls")
+
+    def test_hang(self):
+        self.assert_cannot_judge('echo "[    1.0] thinking" >>$1; exec sleep 60',
+                                 "not ready in 0 s .*thinking", 0.2)
+
+    def test_qemu_refuses(self):
+        with self.assertRaisesRegex(GateError, "QEMU cannot start: no such machine") as caught:
+            self.machine('echo "no such machine" >&2; exit 1').start()
+        self.assertEqual(caught.exception.exit_status, EXIT_TOOL)
+
+    def test_taken_port_is_retried(self):
+        mark = os.path.join(self.directory, "second")
+        script = (f'echo "up $2" >>$1; [ -e {mark} ] && exec sleep 60; : >{mark}; : >$1\n'
+                  'echo "Could not set up host forwarding rule" >&2; exit 1')
+        machine = self.machine(script.replace('echo "up $2" >>$1; ', "", 1), (4420,)).start()
+        self.assertTrue(machine.alive())
+        self.assertEqual(list(machine.ports), [4420])
+
+
+class CommandLineTest(unittest.TestCase):
+    def test_guest_is_confined(self):
+        setup = qemu.Setup("vmlinux", "initrd", "/run/x", forwards=(4420, 4422),
+                           relays={4420: 5555})
+        with mock.patch("harness.vm.fetch.need_program", return_value="/usr/bin/qemu"):
+            argv = qemu.command_line(setup, [1111, 2222], 9)
+        network = argv[argv.index("-netdev") + 1]
+        self.assertIn("restrict=on", network)
+        self.assertIn("hostfwd=tcp:127.0.0.1:1111-:4420,hostfwd=tcp:127.0.0.1:2222-:4422", network)
+        self.assertRegex(network, r"guestfwd=tcp:10\.0\.2\.100:4420-cmd:.*relay\.py 5555$")
+        self.assertIn("init_on_alloc=0", argv[argv.index("-append") + 1])
+
+    def test_free_ports_differ(self):
+        self.assertEqual(len(set(qemu.free_ports(8))), 8)
+
+
+class RelayTest(unittest.TestCase):
+    def joined(self, silence_seconds=5):
+        guest, inner = socket.socketpair()
+        target, outer = socket.socketpair()
+        thread = threading.Thread(target=lambda: (relay.join(inner, outer, silence_seconds),
+                                                  inner.close(), outer.close()))
+        thread.start()
+        self.addCleanup(thread.join, 5)
+        self.addCleanup(guest.close)
+        self.addCleanup(target.close)
+        for each in (guest, target):
+            each.settimeout(5)
+        return guest, target, thread
+
+    def test_half_close_is_passed_on(self):
+        guest, target, thread = self.joined()
+        guest.sendall(b"question")
+        guest.shutdown(socket.SHUT_WR)
+        self.assertEqual(target.recv(100), b"question")
+        self.assertEqual(target.recv(100), b"")
+        target.sendall(b"answer")
+        target.close()
+        self.assertEqual(guest.recv(100), b"answer")
+        self.assertEqual(guest.recv(100), b"")
+        thread.join(5)
+        self.assertFalse(thread.is_alive())
+
+    def test_silent_target_does_not_keep_it(self):
+        guest, _, thread = self.joined(0.05)
+        guest.close()
+        thread.join(5)
+        self.assertFalse(thread.is_alive())
+
+    def test_nobody_listens(self):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            done = subprocess.run([sys.executable, "-S", relay.__file__,
+                                   str(qemu.free_ports(1)[0])], stdin=theirs, timeout=10,
+                                  check=False)
+        self.assertEqual(done.returncode, 1)
+
+
+class ReportTest(unittest.TestCase):
+    def test_kernel_silent(self):
+        report = gate.Report("7", "tcg", "", "/x", taint_before=0, taint_after=0)
+        self.assertTrue(report.kernel_silent)
+        for change in ({"taint_after": 512}, {"taint_after": None}, {"death": "panic"},
+                       {"findings": [klog.Finding(1.0, "WARNING:")]}):
+            with self.subTest(change):
+                self.assertFalse(gate.Report(**{**vars(report), **change}).kernel_silent)
+
+    def test_host_report_needs_steps(self):
+        empty = linux_host.HostReport("7", "tcg", "/x", taint_before=0, taint_after=0)
+        self.assertFalse(empty.ok)
+        good = linux_host.StepOutcome("a", 0, True, "", 0.1)
+        empty.steps.append(good)
+        self.assertTrue(empty.ok)
+        empty.steps.append(linux_host.StepOutcome("b", 1, False, "", 0.1))
+        self.assertFalse(empty.ok)
+
+    def test_steps_are_shell(self):
+        peer = linux_host.Peer("nqn.sub", "nqn.host", "id")
+        for step in (linux_host.connect(peer, secret="DHHC-1:00:x:", concat=True),
+                     linux_host.connect(peer, expect_failure=True),
+                     linux_host.replace_psk(peer, "DHHC-1:00:x:", 1), linux_host.read_blocks(),
+                     linux_host.disconnect(peer)):
+            done = subprocess.run(["sh", "-n"], input=step.script, text=True, timeout=5,
+                                  capture_output=True, check=False)
+            self.assertEqual(done.stderr, "", step.name)
+        init = os.path.join(ROOT, "harness/vm/guest/init.sh")
+        self.assertEqual(subprocess.run(["sh", "-n", init], timeout=5, check=False).returncode, 0)
+
+    def test_no_answer_to_icreq(self):
+        start = time.monotonic()
+        self.assertFalse(gate.icreq(qemu.free_ports(1)[0], 0.2))
+        self.assertLess(time.monotonic() - start, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
