@@ -37,7 +37,8 @@ static const char *group_name(uint8_t dhgid)
 	return dhgid < NVC_NUM_DHGROUPS ? names[dhgid] : NULL;
 }
 
-/* A key of the group from whichever of the two values is not NULL; neither gives the parameters alone. */
+/* A key of the group from whichever of the two values is not NULL; neither gives the parameters
+ * alone. */
 static EVP_PKEY *pkey_of(uint8_t dhgid, const BIGNUM *private_value, const BIGNUM *public_value)
 {
 	int selection = private_value  ? EVP_PKEY_KEYPAIR
@@ -73,8 +74,8 @@ out:
 
 static void load_primes(void)
 {
-	for (uint8_t dhgid = NVC_DH_2048; dhgid < NVC_NUM_DHGROUPS; dhgid++) {
-		EVP_PKEY *pkey = pkey_of(dhgid, NULL, NULL);
+	for (size_t dhgid = NVC_DH_2048; dhgid < NVC_NUM_DHGROUPS; dhgid++) {
+		EVP_PKEY *pkey = pkey_of((uint8_t)dhgid, NULL, NULL);
 		BIGNUM *p = NULL;
 
 		if (pkey && EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_FFC_P, &p) == 1 &&
@@ -140,7 +141,8 @@ bool nvc_dh_has_order_q(uint8_t dhgid, struct nvc_slice value)
 	ctx = BN_CTX_new();
 	p = BN_bin2bn(prime.data, (int)prime.len, NULL);
 	v = BN_bin2bn(value.data, (int)value.len, NULL);
-	/* By Euler's criterion v^((p-1)/2) mod p is the Legendre symbol, which costs next to nothing. */
+	/* By Euler's criterion v^((p-1)/2) mod p is the Legendre symbol, which costs next to
+	 * nothing. */
 	if (ctx && p && v && BN_cmp(v, p) < 0)
 		has = BN_kronecker(v, p, ctx) == 1;
 	BN_free(v);
@@ -162,8 +164,8 @@ static enum nvc_result derive(const struct nvc_dh_key *key, const BIGNUM *peer, 
 	};
 	size_t len = key->len;
 
-	/* Not validated by OpenSSL (0): the range is checked already, and the test of the value's order that
-	 * set_peer would add costs several times the exponentiation itself. */
+	/* Not validated by OpenSSL (0): the range is checked already, and the test of the value's
+	 * order that set_peer would add costs several times the exponentiation itself. */
 	if (peer_key && ctx && EVP_PKEY_derive_init_ex(ctx, params) == 1 &&
 		EVP_PKEY_derive_set_peer_ex(ctx, peer_key, 0) == 1 &&
 		EVP_PKEY_derive(ctx, out, &len) == 1 && len == key->len)
@@ -173,7 +175,8 @@ static enum nvc_result derive(const struct nvc_dh_key *key, const BIGNUM *peer, 
 	return result;
 }
 
-/* The public value is derived as if the peer had sent g: EVP has no call that completes a given exponent. */
+/* The public value is derived as if the peer had sent g: EVP has no call that completes a given
+ * exponent. */
 static enum nvc_result compute_public(struct nvc_dh_key *key)
 {
 	BIGNUM *g = BN_new();

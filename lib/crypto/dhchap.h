@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What DH-HMAC-CHAP computes: session key, augmented challenges, responses (Base 2.2, 8.3.4.5.3 to 8.3.4.5.5). */
+/* What DH-HMAC-CHAP computes: session key, augmented challenges, responses (Base 2.2,
+ * 8.3.4.5). */
 #ifndef NVC_CRYPTO_DHCHAP_H
 #define NVC_CRYPTO_DHCHAP_H
 
 #include "crypto/secret.h"
 
-/* Everything that enters a response. R1 takes the host's key, Ca1 and S1; R2 the controller's key, Ca2 and S2. */
+/* Everything that enters a response. R1 takes the host's key, Ca1 and S1; R2 the controller's key,
+ * Ca2 and S2. */
 struct nvc_dhchap_inputs {
 	uint8_t hash_id; /* negotiated */
 	uint8_t sc_c;	 /* of the AUTH_Negotiate */
@@ -21,17 +23,20 @@ enum nvc_result nvc_dhchap_session_key(
 	uint8_t hash_id, struct nvc_slice shared, struct nvc_secret *ks);
 
 /*
- * nvc_dhchap_augment writes Ca = HMAC(Ks, C), or Ca = C when `ks` is NULL (the NULL group). An empty Ks is not
- * the NULL group: it gives HMAC("", C), which is what an implementation computes that took DHVLEN 0 for a
- * DH group. NVC_E_NO_SPACE for a challenge above 64 bytes with the NULL group.
+ * nvc_dhchap_augment writes Ca = HMAC(Ks, C), or Ca = C when `ks` is NULL (the NULL group). An
+ * empty Ks is not the NULL group: it gives HMAC("", C), which is what an implementation computes
+ * that took DHVLEN 0 for a DH group. NVC_E_NO_SPACE for a challenge above 64 bytes with the NULL
+ * group.
  */
 enum nvc_result nvc_dhchap_augment(uint8_t hash_id, const struct nvc_secret *ks,
 	struct nvc_slice challenge, struct nvc_secret *ca);
 
-/* nvc_dhchap_r1 writes R1 = HMAC(Kh, Ca1 S1 T_ID SC_C "HostHost" NQNh 00h NQNc), Base 2.2 8.3.4.5.4. */
+/* nvc_dhchap_r1 writes R1 = HMAC(Kh, Ca1 S1 T_ID SC_C "HostHost" NQNh 00h NQNc), Base 2.2
+ * 8.3.4.5. */
 enum nvc_result nvc_dhchap_r1(const struct nvc_dhchap_inputs *in, struct nvc_secret *r1);
 
-/* nvc_dhchap_r2 writes R2 = HMAC(Kc, Ca2 S2 T_ID SC_C "Controller" NQNc 00h NQNh), Base 2.2 8.3.4.5.5. */
+/* nvc_dhchap_r2 writes R2 = HMAC(Kc, Ca2 S2 T_ID SC_C "Controller" NQNc 00h NQNh), Base 2.2
+ * 8.3.4.5. */
 enum nvc_result nvc_dhchap_r2(const struct nvc_dhchap_inputs *in, struct nvc_secret *r2);
 
 /* Responses are compared with nvc_secret_equal, which takes constant time. */

@@ -21,7 +21,8 @@ const char *nvc_hash_ossl_name(uint8_t hash_id)
 	}
 }
 
-/* OpenSSL's own static objects: nothing to free, and the fetch behind them is cached by the library. */
+/* OpenSSL's own static objects: nothing to free, and the fetch behind them is cached by the
+ * library. */
 static const EVP_MD *digest_of(uint8_t hash_id)
 {
 	switch (hash_id) {
@@ -75,10 +76,11 @@ enum nvc_result nvc_hmac(uint8_t hash_id, struct nvc_slice key, const struct nvc
 	size_t num, struct nvc_secret *mac)
 {
 	const char *name = nvc_hash_ossl_name(hash_id);
-	/* EVP_MAC_init takes a NULL key for "keep the key that is set", so an empty key needs an address. */
+	/* EVP_MAC_init takes a NULL key for "keep the key that is set", so an empty key needs an
+	 * address. */
 	const unsigned char *key_data = key.len ? key.data : (const unsigned char *)"";
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)name, 0),
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)name, 0),
 		OSSL_PARAM_construct_end(),
 	};
 	EVP_MAC *hmac = NULL;

@@ -34,12 +34,12 @@ const char *nvc_kdf_variant_name(enum nvc_kdf_variant variant)
 /* OSSL_PARAM has no const pointers, though nothing is written through these. */
 static OSSL_PARAM text_param(const char *key, const char *text)
 {
-	return OSSL_PARAM_construct_utf8_string(key, (char *)(uintptr_t)text, 0);
+	return OSSL_PARAM_construct_utf8_string(key, (char *)text, 0);
 }
 
 static OSSL_PARAM bytes_param(const char *key, struct nvc_slice in)
 {
-	return OSSL_PARAM_construct_octet_string(key, (void *)(uintptr_t)in.data, in.len);
+	return OSSL_PARAM_construct_octet_string(key, (void *)in.data, in.len);
 }
 
 static enum nvc_result run_kdf(

@@ -40,7 +40,8 @@ bool nvc_secret_equal(struct nvc_slice a, struct nvc_slice b)
 
 char *nvc_secret_fingerprint(struct nvc_slice value, char out[NVC_FINGERPRINT_SIZE])
 {
-	/* The prefix keeps the fingerprint from being a plain hash of the secret, which other tools may print. */
+	/* The prefix keeps the fingerprint from being a plain hash of the secret, which other tools
+	 * may print. */
 	static const char domain[] = "nvme-conform fingerprint";
 	const struct nvc_slice parts[] = {nvc_slice_of(domain, sizeof(domain)), value};
 	struct nvc_secret digest;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The parsers of what people paste and peers send: DHHC-1, NVMeTLSkey-1 and PSK identities. What is taken must
- * come out of the formatter as it went in: there is one spelling of everything. */
+/* The parsers of what people paste and peers send: DHHC-1, NVMeTLSkey-1 and PSK identities. What is
+ * taken must come out of the formatter as it went in: there is one spelling of everything. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

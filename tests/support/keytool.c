@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * keytool answers one line per line of stdin, so that tests/vectors/crosscheck_nvme_cli.py can ask lib/crypto without
- * secrets on a command line:
+ * keytool answers one line per line of stdin, so that tests/vectors/crosscheck_nvme_cli.py can ask
+ * lib/crypto without secrets on a command line:
  *
  *	dhchap-parse TEXT            ok HASH HEX | error DIAGNOSIS
  *	dhchap-format HASH HEX       ok TEXT

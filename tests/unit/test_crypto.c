@@ -107,7 +107,8 @@ START_TEST(secrets_positions)
 		text[i] = '*';
 		ck_assert_int_eq(
 			nvc_dhchap_key_parse(nvc_slice_str(text), &key, &err), NVC_E_INVALID);
-		/* The spoilt terminator is a missing one: nothing says that '*' was meant to be it. */
+		/* The spoilt terminator is a missing one: nothing says that '*' was meant to be
+		 * it. */
 		if (i < sizeof(good) - 2)
 			snprintf(says, sizeof(says), "character %zu ", i + 1);
 		else
@@ -203,7 +204,8 @@ START_TEST(keys_transform)
 }
 END_TEST
 
-/* Computes one side: its public value must be `own`, the secret it shares with `peer` "shared_secret". */
+/* Computes one side: its public value must be `own`, the secret it shares with `peer`
+ * "shared_secret". */
 static void expect_exchange(
 	const json_t *entry, const char *exponent, const char *own, const char *peer)
 {
@@ -243,7 +245,8 @@ static void make_key(const json_t *entry, const char *text, const char *bytes, c
 	expect_hex_secret(entry, field, out);
 }
 
-/* A shared secret without its leading zeros gives the wrong Ks and R1 which the vector holds, too. */
+/* A shared secret without its leading zeros gives the wrong Ks and R1 which the vector holds,
+ * too. */
 static void expect_wrong_if_stripped(const json_t *entry, struct nvc_dhchap_inputs in)
 {
 	json_t *wrong = json_object_get(entry, "wrong_if_leading_zero_stripped");
@@ -337,7 +340,8 @@ START_TEST(hmac_empty_key)
 	ck_assert_int_eq(nvc_dhchap_augment(NVC_HASH_SHA256, &empty, none, &mac), NVC_OK);
 	ck_assert(nvc_slice_equal(nvc_secret_slice(&mac), NVC_SLICE(want)));
 
-	/* HMAC pads a key with zeros to the block: the empty one and a block of zeros are the same. */
+	/* HMAC pads a key with zeros to the block: the empty one and a block of zeros are the
+	 * same. */
 	struct nvc_secret padded = {.len = 64};
 	memcpy(padded.data, zeros, sizeof(zeros));
 	struct nvc_secret other;

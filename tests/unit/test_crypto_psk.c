@@ -102,7 +102,8 @@ static void expect_chain(const json_t *entry, struct nvc_psk_params params)
 	expect_hex_secret(entry, "tls_psk_v1", &tls_psk);
 }
 
-/* An entry of generated_psk, or the `concat` of a transaction. Returns whether an identity is defined for it. */
+/* An entry of generated_psk, or the `concat` of a transaction. Returns whether an identity is
+ * defined for it. */
 static bool expect_generated(const json_t *entry)
 {
 	struct hexed ks = hex_of(entry, "ks"), c1 = hex_of(entry, "c1"), c2 = hex_of(entry, "c2");
@@ -240,7 +241,8 @@ static void evp_kdf(const char *name, const char *mode, uint8_t hash_id, struct 
 	EVP_KDF_free(kdf);
 }
 
-/* The TLS PSKs of the vectors, one step further: what a TLS 1.3 stack makes of them (RFC 8446 4.2.11.2). */
+/* The TLS PSKs of the vectors, one step further: what a TLS 1.3 stack makes of them (RFC 8446
+ * 4.2.11.2). */
 START_TEST(binders)
 {
 	json_t *root = load_vectors();
@@ -288,7 +290,8 @@ START_TEST(binders)
 }
 END_TEST
 
-/* HkdfLabel of length 32 for each variant, spelled out for label "nvme-tls-psk" (18 bytes with "tls13 "). */
+/* HkdfLabel of length 32 for each variant, spelled out for label "nvme-tls-psk" (18 bytes with
+ * "tls13 "). */
 static struct nvc_slice spelled_out(
 	enum nvc_kdf_variant variant, const char *context, char out[600])
 {
@@ -459,7 +462,8 @@ START_TEST(params_refused)
 }
 END_TEST
 
-/* Version 0 takes the whole identity for context: 255 bytes are the most that HkdfLabel can hold. */
+/* Version 0 takes the whole identity for context: 255 bytes are the most that HkdfLabel can
+ * hold. */
 START_TEST(context_limit)
 {
 	static const uint8_t psk[32] = {7};
