@@ -143,14 +143,16 @@ struct identity_want {
 	bool other;		   /* another identity than the one chosen last, for cases with two hosts */
 };
 
-/* WANT(.hash_id = 1) is a struct identity_want whose other members do not care. */
-#define WANT(...)                                                                                  \
-	(&(const struct identity_want){                                                            \
-		.hash_id = -1, .dhgid = -1, .secret_hash = -1, .secret_len = -1, ##__VA_ARGS__})
+/* want_pair is an identity for one hash and one group; want_both_ways also has a controller secret; want_secret has a host
+ * secret DHHC-1:`form` of `len` bytes in both directions; want_open has no secret. */
+struct identity_want want_pair(int hash_id, int dhgid);
+struct identity_want want_both_ways(int hash_id, int dhgid);
+struct identity_want want_secret(int form, int len);
+struct identity_want want_open(void);
 
 /* test_identity makes `host` (test_host or a second one) act as an identity of the profile that fits, and returns its index;
  * skips the case with the finding when there is none. */
-int test_identity(struct test *t, struct nvc_host *host, const struct identity_want *want);
+int test_identity(struct test *t, struct nvc_host *host, struct identity_want want);
 
 /* test_second_host returns another host emulator on the same target, for cases with two hosts; freed by the engine. */
 struct nvc_host *test_second_host(struct test *t);

@@ -13,12 +13,28 @@ static void ended_without_failure1(struct test *t, enum nvc_end end)
 		"the connection ended (%s) without AUTH_Failure1", nvc_end_name(end));
 }
 
+/* No identity is defined for a PSK of SHA-512, and the NULL group yields no session key. */
+static const struct nvc_auth_offer concat_offer = {
+	.num_hashes = 2,
+	.num_dhgroups = 5,
+	.hash_ids = {NVC_HASH_SHA256, NVC_HASH_SHA384},
+	.dh_ids = {NVC_DH_2048, NVC_DH_3072, NVC_DH_4096, NVC_DH_6144, NVC_DH_8192},
+};
+
+struct nvc_host *host_as(struct test *t, struct identity_want want)
+{
+	test_identity(t, test_host(t), want);
+	return test_host(t);
+}
+
 struct nvc_auth *transaction(struct test *t, struct nvc_queue *queue, enum nvc_sc_c sc_c, enum nvc_auth_mode mode)
 {
 	struct nvc_auth *auth = test_auth(t);
 
 	if (test_running(t) && nvc_auth_init(auth, queue, (uint8_t)sc_c, mode) != NVC_OK)
 		test_error(t, "no memory for a transaction");
+	if (sc_c != NVC_SC_C_NOSC)
+		auth->offer = concat_offer;
 	return auth;
 }
 
@@ -261,7 +277,7 @@ void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode,
 	if (!test_running(t))
 		return;
 	test_step(t, "NEWTLSPSK on a connection of its own");
-	result = nvc_host_new_tls_psk(host, mode, offered, &outcome, &err);
+	result = nvc_host_new_tls_psk(host, mode, offered ? offered : &concat_offer, &outcome, &err);
 	if (result != NVC_OK)
 		not_reached(t, "NEWTLSPSK", result, err.text);
 	else if (!outcome.has_psk)

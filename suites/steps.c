@@ -8,6 +8,43 @@
 
 #include "suites/steps_internal.h"
 
+static const struct identity_want anyone = {.hash_id = -1, .dhgid = -1, .secret_hash = -1, .secret_len = -1};
+
+struct identity_want want_pair(int hash_id, int dhgid)
+{
+	struct identity_want want = anyone;
+
+	want.hash_id = hash_id;
+	want.dhgid = dhgid;
+	return want;
+}
+
+struct identity_want want_both_ways(int hash_id, int dhgid)
+{
+	struct identity_want want = want_pair(hash_id, dhgid);
+
+	want.bidi = true;
+	return want;
+}
+
+struct identity_want want_secret(int form, int len)
+{
+	struct identity_want want = anyone;
+
+	want.secret_hash = form;
+	want.secret_len = len;
+	want.bidi = true;
+	return want;
+}
+
+struct identity_want want_open(void)
+{
+	struct identity_want want = anyone;
+
+	want.open = true;
+	return want;
+}
+
 bool tester_fault(enum nvc_result result)
 {
 	switch (result) {

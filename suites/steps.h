@@ -8,6 +8,13 @@
 
 #include "suites/case.h"
 
+/* host_as returns the host emulator of the case, acting as an identity that fits. */
+struct nvc_host *host_as(struct test *t, struct identity_want want);
+
+/* The identity of cases to which hash and group do not matter: SHA-256 and ffdhe2048, in one or both directions. */
+#define ORDINARY      want_pair(NVC_HASH_SHA256, NVC_DH_2048)
+#define ORDINARY_BIDI want_both_ways(NVC_HASH_SHA256, NVC_DH_2048)
+
 /* ---- connections ---- */
 
 /* connect_admin opens an admin queue in clear up to a successful Connect (no authentication). */
@@ -27,7 +34,8 @@ void leave(struct test *t, struct nvc_queue *queue);
 
 /* ---- whole authentications ---- */
 
-/* transaction prepares an authentication on `queue`; it is freed with the case. Change its members before the first step. Never NULL. */
+/* transaction prepares an authentication on `queue`; it is freed with the case. Change its members before the first step. Never NULL. With
+ * a SC_C other than NOSC it offers what a PSK identity is defined for: SHA-256 and SHA-384, no NULL group. */
 struct nvc_auth *transaction(struct test *t, struct nvc_queue *queue, enum nvc_sc_c sc_c, enum nvc_auth_mode mode);
 /* offer narrows what a transaction offers to one hash and one group. */
 void offer(struct nvc_auth *auth, int hash_id, int dhgid);
@@ -66,10 +74,11 @@ void expect_auth_status(struct test *t, enum req_id req, const struct nvc_auth *
 
 /* ---- secure channels ---- */
 
-/* new_tls_psk does NEWTLSPSK on a connection of its own and leaves it; the PSK is host->psk. `offer` NULL: the host's. */
-void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode, const struct nvc_auth_offer *offer);
+/* new_tls_psk does NEWTLSPSK on a connection of its own and leaves it; the PSK is host->psk. `offered` NULL: as
+ * a transaction does. */
+void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode, const struct nvc_auth_offer *offered);
 /* admin_from_newtlspsk is new_tls_psk, then an admin queue over TLS under it. */
-struct nvc_queue *admin_from_newtlspsk(struct test *t, struct nvc_host *host, const struct nvc_auth_offer *offer);
+struct nvc_queue *admin_from_newtlspsk(struct test *t, struct nvc_host *host, const struct nvc_auth_offer *offered);
 /* expect_tls judges that an admin queue over TLS under `psk` comes up as far as Connect; it is left again. */
 void expect_tls(struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
 /* expect_no_tls judges that no handshake completes under `psk`, while the target is alive. */

@@ -217,19 +217,19 @@ struct nvc_host *test_second_host(struct test *t)
 	return &t->hosts[t->num_hosts++];
 }
 
-static bool can_use(const struct test *t, const struct profile_host *host, const struct identity_want *want)
+static bool can_use(const struct test *t, const struct profile_host *host, struct identity_want want)
 {
 	const struct capabilities *caps = &t->run->capabilities;
-	bool hash_ok = want->hash_id < 0 || host->hash_id == want->hash_id ||
-		(host->hash_id == PROFILE_ANY && caps->hashes >> want->hash_id & 1);
-	bool group_ok = want->dhgid < 0 || host->dhgid == want->dhgid ||
-		(host->dhgid == PROFILE_ANY && caps->dhgroups >> want->dhgid & 1);
+	bool hash_ok = want.hash_id < 0 || host->hash_id == want.hash_id ||
+		(host->hash_id == PROFILE_ANY && caps->hashes >> want.hash_id & 1);
+	bool group_ok = want.dhgid < 0 || host->dhgid == want.dhgid ||
+		(host->dhgid == PROFILE_ANY && caps->dhgroups >> want.dhgid & 1);
 
-	if (host->has_secret == want->open || (want->bidi && !host->has_ctrl_secret))
+	if (host->has_secret == want.open || (want.bidi && !host->has_ctrl_secret))
 		return false;
-	if (want->secret_hash >= 0 && host->secret.hash_id != want->secret_hash)
+	if (want.secret_hash >= 0 && host->secret.hash_id != want.secret_hash)
 		return false;
-	if (want->secret_len >= 0 && host->secret.secret.len != (size_t)want->secret_len)
+	if (want.secret_len >= 0 && host->secret.secret.len != (size_t)want.secret_len)
 		return false;
 	return hash_ok && group_ok;
 }
@@ -244,7 +244,7 @@ static bool in_use(const struct test *t, int index)
 
 /* An identity the target has fixed to what is wanted is better than one that leaves it open, and one without more than is
  * wanted better than one with. */
-static int find_identity(const struct test *t, const struct identity_want *want)
+static int find_identity(const struct test *t, struct identity_want want)
 {
 	const struct profile *profile = &t->run->profile;
 	int best = -1, best_score = -1;
@@ -253,11 +253,11 @@ static int find_identity(const struct test *t, const struct identity_want *want)
 		const struct profile_host *host = &profile->hosts[i];
 		bool unfixed = host->hash_id == PROFILE_ANY && host->dhgid == PROFILE_ANY;
 		int score = 0;
-		if (!can_use(t, host, want) || (want->other && in_use(t, (int)i)))
+		if (!can_use(t, host, want) || (want.other && in_use(t, (int)i)))
 			continue;
-		if ((want->hash_id >= 0 || want->dhgid >= 0) ? !unfixed : unfixed)
+		if ((want.hash_id >= 0 || want.dhgid >= 0) ? !unfixed : unfixed)
 			score += 2;
-		if (host->has_ctrl_secret == want->bidi)
+		if (host->has_ctrl_secret == want.bidi)
 			score += 1;
 		if (score > best_score) {
 			best = (int)i;
@@ -267,21 +267,21 @@ static int find_identity(const struct test *t, const struct identity_want *want)
 	return best;
 }
 
-static void skip_identity(struct test *t, const struct identity_want *want)
+static void skip_identity(struct test *t, struct identity_want want)
 {
 	const struct capabilities *caps = &t->run->capabilities;
-	const char *hash = want->hash_id < 0 ? "any hash" : nvc_name_of(nvc_hash_names, (uint64_t)want->hash_id);
-	const char *group = want->dhgid < 0 ? "any group" : nvc_name_of(nvc_dhgroup_names, (uint64_t)want->dhgid);
+	const char *hash = want.hash_id < 0 ? "any hash" : nvc_name_of(nvc_hash_names, (uint64_t)want.hash_id);
+	const char *group = want.dhgid < 0 ? "any group" : nvc_name_of(nvc_dhgroup_names, (uint64_t)want.dhgid);
 
-	if (want->secret_len >= 0)
-		test_skip(t, "no identity with a secret DHHC-1:%02d of %d bytes is given", want->secret_hash, want->secret_len);
+	if (want.secret_len >= 0)
+		test_skip(t, "no identity with a secret DHHC-1:%02d of %d bytes is given", want.secret_hash, want.secret_len);
 	else
 		test_skip(t, "no identity for %s with %s%s; the target was seen to take %s with %s", hash, group,
-			want->bidi ? " and a controller secret" : "", caps->hashes ? caps->hash_finding : "no hash freely",
+			want.bidi ? " and a controller secret" : "", caps->hashes ? caps->hash_finding : "no hash freely",
 			caps->dhgroups ? caps->dhgroup_finding : "no group freely");
 }
 
-int test_identity(struct test *t, struct nvc_host *host, const struct identity_want *want)
+int test_identity(struct test *t, struct nvc_host *host, struct identity_want want)
 {
 	int index;
 

@@ -20,6 +20,7 @@ LENGTHS = (32, 48, 64)
 PREFIX = {"dhchap": "DHHC-1:", "psk": "NVMeTLSkey-1:"}
 HASHES = {"dhchap": ("00", "01", "02", "03"), "psk": ("00", "01", "02")}
 PSK_LENGTHS = (32, 48)
+ELSEWHERE = ("@", "fd:")  # a value that begins so names where the secret is
 BASE64 = set(string.ascii_letters + string.digits + "+/")
 
 

@@ -245,7 +245,7 @@ def _secrets(args, entry, redactor):
         value, file = getattr(args, member), getattr(args, member + "_file")
         if value and file:
             raise UsageError(f"--{option} and --{option}-file exclude each other")
-        if value:
+        if value and not value.startswith(keys.ELSEWHERE):
             redactor.known(value)
         if value or file:
             secret = keys.load(value, kind, option) if value else keys.from_file(file, kind, option)

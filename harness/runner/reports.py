@@ -35,7 +35,8 @@ class Reports:
             raise UsageError(f"--output-dir {self.directory}: holds the reports of another run; name another directory")
         try:
             os.makedirs(self.directory, exist_ok=True)
-            self._events = open(self.path(EVENTS), "x", encoding="utf-8")  # noqa: SIM115  (open for the whole run)
+            # Line by line, so that a runner that is killed leaves what it knew.
+            self._events = open(self.path(EVENTS), "x", encoding="utf-8", buffering=1)
         except OSError as error:
             raise UsageError(f"--output-dir {self.directory}: {error.strerror}") from error
 
