@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every selected case ends with one verdict, whatever the engine does, and the exit status follows from them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from tests.runner.support import COMMAND, REAL, SECRET, RunnerTest
+
+REPEATS = "concat.replace.repeats"
+FAIL = {"behaviour": "fail", "teardown": "pass", "requirement": "C-205", "expected": "Success1", "seen": "CONCAT_MISMATCH",
+        "packets": [17]}
+
+
+def observation(requirement, **more):
+    return {"event": "observation", "case": REPEATS, "requirement": requirement, "expected": "0", "seen": "7", "packet": 3,
+            "conn": 1, **more}
+
+
+class ExitStatus(RunnerTest):
+    def status(self, **fake):
+        return self.run_suite(fake=fake).returncode
+
+    def test_all_pass_is_0(self):
+        self.assertEqual(self.status(), 0)
+
+    def test_fail_is_1(self):
+        self.assertEqual(self.status(cases={REPEATS: FAIL}), 1)
+
+    def test_teardown_fail_is_1_and_leaves_the_behaviour(self):
+        self.assertEqual(self.status(cases={REPEATS: {"teardown": "fail", "teardown_seen": "FIN"}}), 1)
+        case = self.case(REPEATS)
+        self.assertEqual((case["behaviour"], case["teardown"]), ("pass", "fail"))
+
+    def test_warn_and_skip_are_0(self):
+        self.assertEqual(self.status(cases={REPEATS: {"behaviour": "warn"},
+                                            "timer.expires": {"behaviour": "skip", "reason": "no timer"}}), 0)
+
+    def test_inconclusive_is_125(self):
+        self.assertEqual(self.status(cases={REPEATS: {"behaviour": "inconclusive", "reason": "silent"}}), 125)
+
+    def test_inconclusive_teardown_is_125(self):
+        self.assertEqual(self.status(cases={REPEATS: {"teardown": "inconclusive"}}), 125)
+
+    def test_only_skips_judge_nothing(self):
+        cases = {name: {"behaviour": "skip", "teardown": "none", "reason": "r"} for name in (REPEATS, "concat.replace.once")}
+        self.assertEqual(self.run_suite("concat.*", fake={"cases": cases}).returncode, 125)
+
+    def test_fail_outranks_inconclusive(self):
+        self.assertEqual(self.status(cases={REPEATS: FAIL, "timer.expires": {"behaviour": "inconclusive"}}), 1)
+
+    def test_error_outranks_fail(self):
+        self.assertEqual(self.status(cases={REPEATS: FAIL, "timer.expires": {"behaviour": "error"}}), 3)
+
+    def test_unmet_claim_is_125(self):
+        skip = {"behaviour": "skip", "teardown": "none", "reason": "probe: SC_C refused"}
+        cases = {REPEATS: skip, "concat.replace.once": skip}
+        done = self.run_suite(*REAL, "--concat", fake={"cases": cases}, env={"NVME_CONFORM_DHCHAP_SECRET": SECRET})
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn("SC_C refused", done.stdout)
+
+
+class Observations(RunnerTest):
+    def test_level_decides(self):
+        for requirement, status, verdict in (("C-001", 1, "fail"), ("C-086", 0, "warn"), ("C-900", 0, "note")):
+            done = self.run_suite("-j1", fake={"events": [observation(requirement)] * 3})
+            self.assertEqual(done.returncode, status, done.stderr)
+            (seen,) = self.results()["observations"]
+            self.assertEqual((seen["id"], seen["verdict"], seen["count"]), (f"observer.{requirement}", verdict, 3))
+
+    def test_unknown_requirement_is_the_engines_fault(self):
+        self.assertEqual(self.run_suite(fake={"events": [observation("C-999")]}).returncode, 3)
+
+
+class BrokenEngine(RunnerTest):
+    def verdicts(self):
+        return {case["id"]: case["behaviour"] for case in self.results()["cases"]}
+
+    def test_crash_loses_no_case(self):
+        done = self.run_suite("-j1", fake={"cases": {"concat.replace.once": "crash"}})
+        self.assertEqual(done.returncode, 3)
+        self.assertEqual(list(self.verdicts().values()), ["pass", "pass", "error", "error", "error"])
+        self.assertIn("SIGSEGV", self.case(REPEATS)["reason"])
+
+    def test_crash_of_one_of_two_engines(self):
+        self.assertEqual(self.run_suite("-j2", fake={"cases": {"concat.replace.once": "crash"}}).returncode, 3)
+        self.assertEqual(self.verdicts()[REPEATS], "pass")
+        self.assertEqual(self.verdicts()["timer.expires"], "error")
+
+    def test_every_lost_verdict_is_an_event_too(self):
+        self.run_suite("-j1", fake={"cases": {"auth.pair/sha256/null": "crash"}})
+        events = [json.loads(line) for line in self.report("events.jsonl").splitlines()]
+        self.assertEqual(len([event for event in events if event["event"] == "verdict"]), 5)
+
+    def test_missing_verdict(self):
+        self.assertEqual(self.run_suite(fake={"cases": {REPEATS: "silent"}}).returncode, 3)
+        self.assertEqual(self.verdicts()[REPEATS], "error")
+
+    def test_two_verdicts_for_one_case(self):
+        self.assertEqual(self.run_suite(fake={"cases": {REPEATS: "twice"}}).returncode, 3)
+        self.assertEqual(self.verdicts()[REPEATS], "error")
+
+    def test_verdict_for_a_case_not_asked_for(self):
+        self.assertEqual(self.run_suite("timer.*", fake={"cases": {"timer.expires": "stranger"}}).returncode, 3)
+
+    def test_word_that_is_no_verdict(self):
+        self.assertEqual(self.run_suite(fake={"cases": {REPEATS: {"behaviour": "passed"}}}).returncode, 3)
+        self.assertEqual(self.verdicts()[REPEATS], "error")
+
+    def test_line_that_is_not_json(self):
+        self.assertEqual(self.run_suite(fake={"cases": {REPEATS: "garbage"}}).returncode, 3)
+
+    def test_early_end_with_status_0(self):
+        self.assertEqual(self.run_suite("-j1", fake={"cases": {REPEATS: "end"}}).returncode, 3)
+        self.assertEqual(self.verdicts()["timer.expires"], "error")
+
+    def test_stderr_of_the_engine_is_told_without_secrets(self):
+        done = self.run_suite(fake={"cases": {REPEATS: "exit3"}})
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("DHHC-1:00:<redacted>", done.stdout)
+
+    def test_refused_configuration(self):
+        done = self.run_suite(fake={"refuse": "dhchap_secret: character 12: not base64"})
+        self.assert_refused(done, "character 12")
+
+    def test_missing_engine(self):
+        done = self.invoke("run", env={"NVME_CONFORM_ENGINE": self.path("none")})
+        self.assert_refused(done, "none", status=3)
+
+
+class Signals(RunnerTest):
+    def test_interrupt_ends_engines_and_writes_reports(self):
+        reports = self.path("reports")
+        argv_to = self.path("argv")
+        fake = {"cases": {"concat.replace.once": "hang"}, "argv_to": argv_to}
+        process = subprocess.Popen([sys.executable, COMMAND, "run", "-j1", "--output-dir", reports], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=self.environment(fake), cwd=self.directory)
+        try:
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and not self._started(reports):
+                time.sleep(0.05)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=20)
+            self.assertLess(time.monotonic() - begun, 10)
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(process.returncode, 130)
+        self.reports = reports
+        self.assertEqual([case["behaviour"] for case in self.results()["cases"]], ["pass", "pass", "error", "error", "error"])
+        self.assertIn("interrupted", self.case(REPEATS)["reason"])
+        self.assertEqual(engines_with(argv_to), [])
+
+    def _started(self, reports):
+        try:
+            with open(os.path.join(reports, "events.jsonl"), encoding="utf-8") as file:
+                return '"case": "concat.replace.once"' in file.read()
+        except OSError:
+            return False
+
+
+def engines_with(argv_to):
+    """engines_with returns the processes that have the mark of this test in their environment."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                if argv_to.encode() in file.read() and int(entry) != os.getpid():
+                    found.append(entry)
+        except OSError:
+            pass
+    return found

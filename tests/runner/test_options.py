@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""nvme-cli's options mean here what they mean there, and every mistake is one line and exit status 2."""
+
+import json
+import re
+import os
+
+from harness import runner
+from tests.runner.support import HOSTNQN, PSK, REAL, ROOT, SECRET, SUBNQN, RunnerTest
+
+HOSTID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+
+
+class Meaning(RunnerTest):
+    def test_reference_is_the_default(self):
+        config = self.sent_config("--seed", "0x10", "--defect", "row-7", "--fault", "split", "--timeout", "2.5", "-j1")
+        self.assertEqual(config, {
+            "target": "reference", "defects": ["row-7"], "seed": 16, "timeout_s": 2.5, "fault": "split", "transcript": "fail",
+            "keylog": None, "hdr_digest": False, "data_digest": False, "slow": False,
+            "cases": ["auth.pair/sha256/null", "auth.pair/sha384/ffdhe2048", "concat.replace.once",
+                      "concat.replace.repeats", "timer.expires"]})
+
+    def test_real_target(self):
+        config = self.sent_config("-t", "tcp", *REAL, "-s", "4421", "-S", SECRET, "-g", "-G", "-k", "7", "--concat", "--slow")
+        self.assertEqual(config["target"], {
+            "subnqn": SUBNQN, "addr": "127.0.0.1", "ports": {"concat": 4421, "tls": None, "plain": None}, "psks": [],
+            "hosts": [{"hostnqn": HOSTNQN, "hostid": HOSTID, "hash": None, "dhgroup": None, "dhchap_secret": SECRET,
+                       "dhchap_ctrl_secret": None}]})
+        self.assertEqual((config["hdr_digest"], config["data_digest"], config["keep_alive_tmo"], config["slow"]),
+                         (True, True, 7, True))
+
+    def test_port_4420_is_the_default_and_tls_makes_it_a_tls_port(self):
+        config = self.sent_config(*REAL, "--tls", "--tls-key", PSK)
+        self.assertEqual(config["target"]["ports"], {"concat": None, "tls": 4420, "plain": None})
+
+    def test_name_is_resolved(self):
+        config = self.sent_config("-a", "localhost", *REAL[2:])
+        self.assertIn(config["target"]["addr"], ("127.0.0.1", "::1"))
+
+    def test_one_engine_for_a_real_target(self):
+        stored = self.path("configs")
+        self.run_suite(*REAL, "-j", "4", fake={"config_to": stored})
+        with open(stored, encoding="utf-8") as file:
+            self.assertEqual(len(file.readlines()), 1)
+
+    def test_profile_goes_to_the_engine_as_it_is(self):
+        profile = {"subnqn": SUBNQN, "addr": "::1", "ports": {"concat": 1}, "hosts": [], "psks": [], "more": {"a": 1}}
+        path = self.file("profile.json", json.dumps(profile), 0o644)
+        self.assertEqual(self.sent_config("--profile", path)["target"], profile)
+
+
+class Mistakes(RunnerTest):
+    def test_each_is_one_line(self):
+        missing = self.path("none")
+        for args, words in (
+            (["-t", "rdma"], ["rdma", "-t tcp"]),
+            (["-s", "4420"], ["--trsvcid", "-a ADDR"]),
+            (["-n", SUBNQN], ["--nqn", "-a ADDR"]),
+            (["--concat"], ["--concat", "-a ADDR"]),
+            (["-a", "127.0.0.1"], ["-n NQN"]),
+            ([*REAL, "-s", "0"], ["-s", "0"]),
+            ([*REAL, "-s", "65536"], ["65536"]),
+            ([*REAL, "-s", "http"], ["http"]),
+            (["-a", "no such host", *REAL[2:]], ["no such host"]),
+            ([*REAL, "--reference"], ["--reference"]),
+            ([*REAL, "--defect", "row-7"], ["--defect"]),
+            ([*REAL, "--concat"], ["--concat", "-S"]),
+            ([*REAL, "--tls"], ["--tls-key"]),
+            ([*REAL, "--tls-key", PSK], ["--tls"]),
+            ([*REAL, "--tls", "--concat", "-S", SECRET], ["exclude"]),
+            ([*REAL, "-C", SECRET], ["-S"]),
+            ([*REAL, "-I", "xyz"], ["--hostid", "UUID"]),
+            ([*REAL[:3], "x" * 300], ["--nqn", "223"]),
+            ([*REAL[:3], "subsystem"], ["not an NQN"]),
+            ([*REAL, "--profile", missing], ["--profile", "--traddr"]),
+            (["--profile", missing], [missing]),
+            (["-J", missing], [missing]),
+            (["--seed", "-1"], ["--seed"]),
+            (["--seed", "99999999999999999999"], ["--seed"]),
+            (["-j", "0"], ["-j"]),
+            (["--timeout", "0"], ["--timeout"]),
+            (["--timeout", "nan"], ["--timeout"]),
+            (["--fault", "fire"], ["fire", "split"]),
+            (["-o", "yaml"], ["yaml"]),
+            (["--hdr"], ["--hdr"]),
+        ):
+            with self.subTest(args):
+                self.assert_refused(self.run_suite(*args), *words)
+
+    def test_command_itself(self):
+        self.assert_refused(self.invoke(), "COMMAND")
+        self.assert_refused(self.invoke("rum"), "rum")
+
+    def test_version_is_the_trees(self):
+        with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as file:
+            version = re.search(r"^VERSION\s*:=\s*(\S+)", file.read(), re.M)[1]
+        self.assertEqual(runner.__version__, version)
+        self.assertIn(version, self.invoke("--version").stdout)
+
+
+class LibnvmeConfig(RunnerTest):
+    def write(self, tree, mode=0o600):
+        return self.file("config.json", json.dumps(tree), mode)
+
+    def tree(self, **port):
+        port = {"transport": "tcp", "traddr": "127.0.0.1", "trsvcid": "4425", **port}
+        return [{"hostnqn": HOSTNQN, "hostid": HOSTID, "dhchap_key": SECRET,
+                 "subsystems": [{"nqn": SUBNQN, "ports": [port]}]}]
+
+    def test_all_of_it(self):
+        path = self.write(self.tree(dhchap_ctrl_key=SECRET, concat="true", hdr_digest=True, keep_alive_tmo=5))
+        config = self.sent_config("-J", path)
+        self.assertEqual(config["target"]["ports"]["concat"], 4425)
+        self.assertEqual(config["target"]["hosts"][0],
+                         {"hostnqn": HOSTNQN, "hostid": HOSTID, "hash": None, "dhgroup": None, "dhchap_secret": SECRET,
+                          "dhchap_ctrl_secret": SECRET})
+        self.assertEqual((config["hdr_digest"], config["keep_alive_tmo"]), (True, 5))
+
+    def test_newer_form_with_hosts_member(self):
+        config = self.sent_config("-J", self.write({"hosts": self.tree()}))
+        self.assertEqual(config["target"]["subnqn"], SUBNQN)
+
+    def test_options_win(self):
+        two = self.tree()
+        two[0]["subsystems"][0]["ports"].append({"transport": "tcp", "traddr": "127.0.0.2", "trsvcid": 1})
+        path = self.write(two)
+        self.assert_refused(self.run_suite("-J", path), "2 entries", "-a ADDR")
+        self.assertEqual(self.sent_config("-J", path, "-a", "127.0.0.2")["target"]["ports"]["concat"], 1)
+        self.assert_refused(self.run_suite("-J", path, "-q", "nqn.other"), "no host", "nqn.other")
+
+    def test_none_reads_nothing(self):
+        self.assertEqual(self.sent_config("-J", "none")["target"], "reference")
+
+    def test_shared_file_with_secrets(self):
+        self.assert_refused(self.run_suite("-J", self.write(self.tree(), 0o644)), "chmod 600")
+
+    def test_not_json(self):
+        path = self.file("config.json", '[{"hostnqn": \n ]')
+        self.assert_refused(self.run_suite("-J", path), "line 2 column 2")
+
+    def test_wrong_shapes(self):
+        for tree in (5, [5], {"hosts": 5}, [{"subsystems": "x"}], self.tree(traddr=7), self.tree(keep_alive_tmo="x")):
+            with self.subTest(tree):
+                self.assert_refused(self.run_suite("-J", self.write(tree)), "config.json")
+
+    def test_malformed_secret_in_it(self):
+        tree = self.tree()
+        tree[0]["dhchap_key"] = SECRET[:-2] + ":"
+        done = self.run_suite("-J", self.write(tree))
+        self.assert_refused(done, "config.json", "dhchap-secret")
+        self.assertNotIn(SECRET[10:40], done.stderr)
