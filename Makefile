@@ -58,8 +58,37 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
 
 .PHONY: unit
-unit: $(UNIT)
+unit: $(UNIT) seeds
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
+
+# Every fuzz target once over its seeds, with any compiler: what fuzzing found stays fixed.
+FUZZ_SRC     := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_NAMES   := $(patsubst tests/fuzz/%.c,%,$(FUZZ_SRC))
+FUZZ_SEEDERS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) -DNVC_FUZZ_STANDALONE $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+
+.PHONY: seeds
+seeds: $(FUZZ_SEEDERS)
+	@for t in $(FUZZ_NAMES); do echo "# $$t over its seeds"; $(BUILD)/fuzz/$$t tests/fuzz/seeds/$$t/* || exit 1; done
+
+# libFuzzer for FUZZ_SECONDS per target; the corpus grows in $(BUILD), findings are left beside it.
+FUZZ_SECONDS ?= 20
+FUZZ_CC      ?= clang
+FUZZ_BIN     := $(FUZZ_NAMES:%=$(BUILD)/libfuzzer/%)
+
+$(BUILD)/libfuzzer/%: tests/fuzz/%.c $(LIB_SRC)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CPPFLAGS) -std=c17 -O1 -g $(PKG_CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $< $(LIB_SRC) $(PKG_LIBS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ_BIN)
+	@for t in $(FUZZ_NAMES); do mkdir -p $(BUILD)/libfuzzer/$$t.corpus; \
+		$(BUILD)/libfuzzer/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4608 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/libfuzzer/$$t- $(BUILD)/libfuzzer/$$t.corpus tests/fuzz/seeds/$$t || exit 1; done
 
 # What nvme-cli and lib/crypto think of the same secrets; a skip line where nvme-cli is not installed.
 $(BUILD)/keytool: $(BUILD)/tests/support/keytool.o $(LIB)

@@ -276,8 +276,8 @@ static enum nvc_result take_data(struct nvc_slice in, const struct nvc_layout *l
 	size_t pdo = pdu->ch.pdo;
 	size_t head = layout->fixed_len + digest_len(has_hdgst(pdu->ch.type, mode));
 
-	if (pdo == 0 && traits[pdu->ch.type].data == DATA_MAY)
-		return NVC_OK;
+	if (pdo == 0 && (traits[pdu->ch.type].data == DATA_MAY || in.len == head))
+		return NVC_OK; /* a data PDU without data is wrong, but plain enough to take apart */
 	if (pdo < head || pdo > in.len)
 		return nvc_fail(err, NVC_E_MALFORMED,
 			"%s: PDO %zu, data may lie between %zu and PLEN %zu", layout->name, pdo,

@@ -418,6 +418,24 @@ START_TEST(checks)
 }
 END_TEST
 
+START_TEST(data_pdu_without_data)
+{
+	struct nvc_pdu pdu = {.ch.type = NVC_PDU_C2H_DATA, .xfer.cccid = 5}, got;
+	uint8_t out[64];
+	struct nvc_writer writer = nvc_writer_over(out, sizeof(out));
+	uint32_t fei;
+
+	ck_assert_int_eq(nvc_pdu_encode(&pdu, &digests, NULL, &writer), NVC_OK);
+	ck_assert_uint_eq(writer.len, 28);
+	ck_assert_int_eq(nvc_pdu_decode(nvc_writer_slice(&writer), &digests, &got, NULL), NVC_OK);
+	ck_assert_uint_eq(got.ch.pdo, 0);
+	ck_assert_uint_eq(got.xfer.cccid, 5);
+	ck_assert_uint_eq(got.data.len, 0);
+	ck_assert_int_eq(nvc_pdu_check(&got.ch, NVC_C2H, &digests, &fei), NVC_FES_INVALID_FIELD);
+	ck_assert_uint_eq(fei, 4);
+}
+END_TEST
+
 START_TEST(pdo_outside)
 {
 	uint8_t out[128];
@@ -457,6 +475,7 @@ int main(void)
 	tcase_add_loop_test(tcase, cut_anywhere, 0, 10);
 	tcase_add_test(tcase, frames);
 	tcase_add_loop_test(tcase, checks, 0, sizeof(check_rows) / sizeof(check_rows[0]));
+	tcase_add_test(tcase, data_pdu_without_data);
 	tcase_add_test(tcase, pdo_outside);
 	tcase_set_timeout(tcase, 30);
 	suite_add_tcase(suite, tcase);
