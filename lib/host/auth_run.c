@@ -124,15 +124,15 @@ static bool receive_message(struct run *run, enum nvc_auth_step step, uint16_t e
 		return stop(run, NVC_OUTCOME_FAILURE1, "%s",
 			received.t_id_foreign ? "with a T_ID that is not ours" : "");
 	}
-	if (received.rcodeex != 0)
-		return refuse(run, received.rcodeex, received.complaint);
-	if (received.message != expected) {
+	if (received.kind == NVC_RECEIVED_MESSAGE && received.message != expected) {
 		const char *name = nvc_name_of(nvc_auth_message_names, received.message);
 
 		snprintf(why, sizeof(why), "%s came instead of %s", name != NULL ? name : "?",
 			step_names[step]);
 		return refuse(run, NVC_RCODEEX_MESSAGE, why);
 	}
+	if (received.rcodeex != 0)
+		return refuse(run, received.rcodeex, received.complaint);
 	return true;
 }
 
