@@ -7,7 +7,7 @@
 
 #include "catalogue/catalogue.h"
 
-enum { CONTROLLER_ROWS = 226, HOST_ROWS = 66, OWN_ROWS = 2 };
+enum { CONTROLLER_ROWS = 227, HOST_ROWS = 66, OWN_ROWS = 2 };
 
 static bool is_printable_ascii(const char *text)
 {

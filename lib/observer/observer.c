@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Connections, framing and reporting; what is judged is in the observe_*.c files. */
+#include "observer/observer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "observer/observer_state.h"
+
+struct nvc_observer *nvc_observer_new(const struct nvc_observer_sink *sink, unsigned int judge)
+{
+	struct nvc_observer *observer = calloc(1, sizeof(*observer));
+
+	if (!observer)
+		return NULL;
+	observer->sink = *sink;
+	observer->judge = judge;
+	return observer;
+}
+
+static void free_conn(struct nvc_obs_conn *conn)
+{
+	for (size_t i = 0; i < conn->num_commands; i++)
+		free(conn->commands[i].message);
+	free(conn->commands);
+	free(conn->streams[NVC_H2C].data);
+	free(conn->streams[NVC_C2H].data);
+	free(conn);
+}
+
+void nvc_observer_free(struct nvc_observer *observer)
+{
+	if (!observer)
+		return;
+	while (observer->conns) {
+		struct nvc_obs_conn *conn = observer->conns;
+
+		observer->conns = conn->next;
+		free_conn(conn);
+	}
+	free(observer->challenges);
+	free(observer);
+}
+
+static struct nvc_obs_conn **find_conn(struct nvc_observer *observer, unsigned int id)
+{
+	struct nvc_obs_conn **place = &observer->conns;
+
+	while (*place && (*place)->id != id)
+		place = &(*place)->next;
+	return place;
+}
+
+static void tell(const struct nvc_obs_conn *conn, enum nvc_observed_kind kind,
+	enum nvc_direction direction, const char *text)
+{
+	const struct nvc_observer *observer = conn->observer;
+	struct nvc_observed_packet packet = {.kind = kind,
+		.packet = observer->packets,
+		.conn = conn->id,
+		.direction = direction,
+		.time = observer->now,
+		.text = text};
+
+	if (observer->sink.packet)
+		observer->sink.packet(observer->sink.self, &packet);
+}
+
+bool nvc_obs_judges(const struct nvc_obs_conn *conn, enum nvc_observer_judge side)
+{
+	return conn->observer->judge & (unsigned int)side;
+}
+
+void nvc_obs_violated(
+	struct nvc_obs_conn *conn, enum req_id req, const char *expected, const char *format, ...)
+{
+	struct nvc_observer *observer = conn->observer;
+	bool of_host = nvc_requirement(req)->area == NVC_AREA_HOST;
+	char seen[200];
+	va_list args;
+
+	if (!nvc_obs_judges(conn, of_host ? NVC_JUDGE_HOST : NVC_JUDGE_CONTROLLER))
+		return;
+	observer->violations[req]++;
+	if (conn->reported[req])
+		return;
+	conn->reported[req] = true;
+	va_start(args, format);
+	vsnprintf(seen, sizeof(seen), format, args);
+	va_end(args);
+	if (observer->sink.violation)
+		observer->sink.violation(
+			observer->sink.self, req, expected, seen, observer->packets, conn->id);
+}
+
+void nvc_obs_host_is_bent(struct nvc_obs_conn *conn, const char *why)
+{
+	char text[160];
+
+	if (conn->host_bent)
+		return;
+	conn->host_bent = true;
+	snprintf(text, sizeof(text), "%s: answers are no longer judged against what the host asked",
+		why);
+	tell(conn, NVC_OBSERVED_NOTE, NVC_H2C, text);
+}
+
+enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int conn, bool tls,
+	uint64_t time, const char *label)
+{
+	struct nvc_obs_conn *opened;
+
+	if (*find_conn(observer, conn))
+		return NVC_E_STATE;
+	if (observer->num_conns == NVC_OBSERVER_MAX_CONNECTIONS)
+		return NVC_E_NO_SPACE;
+	opened = calloc(1, sizeof(*opened));
+	if (!opened)
+		return NVC_E_NO_MEMORY;
+	opened->observer = observer;
+	opened->id = conn;
+	opened->tls = tls;
+	opened->next = observer->conns;
+	observer->conns = opened;
+	observer->num_conns++;
+	observer->now = time;
+	tell(opened, NVC_OBSERVED_OPEN, NVC_H2C, label ? label : "");
+	return NVC_OK;
+}
+
+void nvc_observer_forget(struct nvc_observer *observer, unsigned int conn)
+{
+	struct nvc_obs_conn **place = find_conn(observer, conn);
+	struct nvc_obs_conn *gone = *place;
+
+	if (!gone)
+		return;
+	*place = gone->next;
+	observer->num_conns--;
+	free_conn(gone);
+}
+
+/* Without framing, what follows on this side means nothing. */
+static void lose(struct nvc_obs_conn *conn, enum nvc_direction direction, const char *why)
+{
+	struct nvc_obs_stream *stream = &conn->streams[direction];
+
+	stream->lost = true;
+	free(stream->data);
+	stream->data = NULL;
+	stream->len = stream->cap = 0;
+	if (direction == NVC_H2C)
+		nvc_obs_host_is_bent(conn, why);
+	else
+		tell(conn, NVC_OBSERVED_NOTE, direction, why);
+}
+
+static void bad_length(struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice in)
+{
+	uint32_t plen = (uint32_t)nvc_get_le(in.data + 4, 4);
+	char why[96];
+
+	conn->observer->packets++;
+	snprintf(why, sizeof(why), "PDU of type %02xh with PLEN %u cannot be framed", in.data[0],
+		plen);
+	lose(conn, direction, why);
+	if (direction == NVC_C2H)
+		nvc_obs_violated(conn, REQ_N_003, "a PLEN that fits the PDU type", "%s", why);
+}
+
+/* Takes whole PDUs off the front of `in`; returns the bytes that are left over. */
+static struct nvc_slice take_pdus(
+	struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice in)
+{
+	while (in.len > 0) {
+		size_t plen;
+		enum nvc_result result = nvc_pdu_frame(in, NVC_OBSERVER_MAX_PDU, &plen);
+
+		if (result == NVC_E_TRUNCATED)
+			break;
+		if (result != NVC_OK) {
+			bad_length(conn, direction, in);
+			return nvc_slice_of(NULL, 0);
+		}
+		nvc_obs_pdu(conn, direction, nvc_slice_sub(in, 0, plen));
+		in = nvc_slice_sub(in, plen, in.len - plen);
+	}
+	return in;
+}
+
+static bool reserve(struct nvc_obs_stream *stream, size_t len)
+{
+	size_t cap = stream->cap ? stream->cap : 256;
+	uint8_t *data;
+
+	if (len <= stream->cap)
+		return true;
+	while (cap < len)
+		cap *= 2;
+	data = realloc(stream->data, cap);
+	if (!data)
+		return false;
+	stream->data = data;
+	stream->cap = cap;
+	return true;
+}
+
+/* Bytes are kept only until their PDU is whole, so a stream never holds more than one PDU and what one call brought. */
+static void add_bytes(
+	struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice bytes)
+{
+	struct nvc_obs_stream *stream = &conn->streams[direction];
+	struct nvc_slice rest = bytes;
+
+	if (stream->len > 0) {
+		if (!reserve(stream, stream->len + bytes.len)) {
+			lose(conn, direction, "out of memory");
+			return;
+		}
+		memcpy(stream->data + stream->len, bytes.data, bytes.len);
+		stream->len += bytes.len;
+		rest = nvc_slice_of(stream->data, stream->len);
+	}
+	rest = take_pdus(conn, direction, rest);
+	if (stream->lost)
+		return;
+	if (rest.len > 0 && !reserve(stream, rest.len)) {
+		lose(conn, direction, "out of memory");
+		return;
+	}
+	if (rest.len > 0)
+		memmove(stream->data, rest.data, rest.len);
+	stream->len = rest.len;
+}
+
+void nvc_observer_bytes(struct nvc_observer *observer, unsigned int conn, bool h2c,
+	struct nvc_slice bytes, uint64_t time)
+{
+	enum { STEP = 65536 };
+	enum nvc_direction direction = h2c ? NVC_H2C : NVC_C2H;
+	struct nvc_obs_conn *found = *find_conn(observer, conn);
+
+	if (!found)
+		return;
+	observer->now = time;
+	while (bytes.len > 0 && !found->streams[direction].lost) {
+		struct nvc_slice part = nvc_slice_sub(bytes, 0, STEP);
+
+		add_bytes(found, direction, part);
+		bytes = nvc_slice_sub(bytes, part.len, bytes.len - part.len);
+	}
+}
+
+void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c,
+	const char *reason, uint64_t time)
+{
+	struct nvc_obs_conn *found = *find_conn(observer, conn);
+
+	if (!found)
+		return;
+	observer->now = time;
+	tell(found, NVC_OBSERVED_END, h2c ? NVC_H2C : NVC_C2H, reason ? reason : "");
+	found->streams[h2c ? NVC_H2C : NVC_C2H].ended = true;
+	if (found->streams[NVC_H2C].ended && found->streams[NVC_C2H].ended)
+		nvc_observer_forget(observer, conn);
+}
+
+unsigned int nvc_observer_packets(const struct nvc_observer *observer)
+{
+	return observer->packets;
+}
+
+unsigned int nvc_observer_violations(const struct nvc_observer *observer, enum req_id req)
+{
+	return req > REQ_NONE && req < NUM_REQS ? observer->violations[req] : 0;
+}
