@@ -52,7 +52,7 @@ class Apt:
         self.cache = cache
         self.root = cache.path("apt")
         self._mirror = mirror
-        self._offline = offline
+        self.offline = offline
         self._updated = False
 
     def mirror(self):
@@ -115,9 +115,6 @@ class Apt:
         """update reads the indexes of both suites, once per object."""
         if self._updated:
             return
-        if self._offline:
-            raise GateError(f"something is missing from the cache {self.cache.directory} and "
-                            "--offline forbids to fetch it; run `nvme-conform gate --fetch` once")
         need_program("apt-get", "apt")
         self._write_configuration()
         done = self._run(["apt-get", "update", "-q"], UPDATE_SECONDS)
@@ -178,9 +175,13 @@ class Apt:
         return entries
 
 
-def fetch_set(cache, name, find):
+def fetch_set(apt, name, find):
     """fetch_set returns the entries of a set, calling find() for a set not in the cache yet."""
+    cache = apt.cache
     entries = cache.read_set(name)
+    if entries is None and apt.offline:
+        raise GateError(f"{name} is not in the cache {cache.directory} and --offline forbids to "
+                        "fetch it; run the same command with --fetch instead once")
     if entries is None:
         with cache.locked():
             entries = cache.read_set(name) or find()

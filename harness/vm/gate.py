@@ -58,15 +58,15 @@ class Prepared:
     accel_reason: str
 
 
-def _kernel(request, cache, apt):
+def _kernel(request, apt):
     if sum(map(bool, (request.kernel, request.debs, request.image))) != 1:
         raise GateError("name one kernel: --kernel VERSION, --deb FILE... or --image FILE",
                         EXIT_USAGE)
     if request.kernel:
-        return kernel_module.from_version(cache, apt, request.kernel)
+        return kernel_module.from_version(apt, request.kernel)
     if request.debs:
-        return kernel_module.from_debs(cache, request.debs)
-    return kernel_module.from_image(cache, request.image, request.modules, request.config)
+        return kernel_module.from_debs(apt.cache, request.debs)
+    return kernel_module.from_image(apt.cache, request.image, request.modules, request.config)
 
 
 def prepare(request, programs=None):
@@ -74,8 +74,8 @@ def prepare(request, programs=None):
     fetch.need_program(qemu.QEMU, "qemu-system-x86")
     cache = cache_module.Cache(request.cache)
     apt = fetch.Apt(cache, request.mirror, request.offline)
-    kernel = _kernel(request, cache, apt)
-    archive, packages = initramfs.programs(cache, apt, programs or initramfs.TARGET_PROGRAMS)
+    kernel = _kernel(request, apt)
+    archive, packages = initramfs.programs(apt, programs or initramfs.TARGET_PROGRAMS)
     accel, why = kvm.choose(cache, kernel, archive, request.accel)
     return Prepared(request, cache, kernel, archive, packages, accel, why)
 
@@ -177,6 +177,13 @@ class GuestBase:
         except (GateError, ValueError):
             return None
 
+    def tlshd_alive(self):
+        """tlshd_alive tells whether the guest's TLS daemon still runs, None when the guest is lost."""
+        try:
+            return self.run("ps | grep -q '[t]lshd -s'", "tlshd", 10).status == 0
+        except GateError:
+            return None
+
     def alive(self):
         return self.machine is not None and self.machine.alive()
 
@@ -238,7 +245,10 @@ class Report:
     taint_before: int = None
     taint_after: int = None
     death: str = None
+    tlshd_alive: bool = True
     timings: dict = field(default_factory=dict)
+    started: float = 0.0
+    lines: list = field(default_factory=list)
 
     @property
     def kernel_silent(self):
@@ -258,7 +268,16 @@ def gate(request, runner):
         report.result = runner(guest)
         ended = time.monotonic()
         report.taint_after = guest.taint()
+        report.tlshd_alive = guest.tlshd_alive()
         report.death = guest.machine.death()
     report.findings = guest.log.findings()
+    report.lines = guest.log.lines()
+    report.started = running
     report.timings = {"prepare": ready_to_boot - start, "run": ended - running, **guest.timings}
     return report
+
+
+def main(argv):
+    """main runs `nvme-conform gate` and returns its exit status."""
+    from . import command    # which imports this module
+    return command.main(argv)

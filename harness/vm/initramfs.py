@@ -123,10 +123,10 @@ def _program_archive(tree, programs, shim):
     return archive.finish()
 
 
-def programs(cache, apt, wanted):
+def programs(apt, wanted):
     """programs returns (path of the archive, entries of its packages) for a {package: program}."""
     key = cache_module.short_hash(*sorted(wanted))
-    entries = fetch.fetch_set(cache, f"programs-{key}",
+    entries = fetch.fetch_set(apt, f"programs-{key}",
                               lambda: apt.download(apt.resolve_closure(sorted(wanted))))
     with open(os.path.join(GUEST_FILES, "tlshd_shim.c"), "rb") as file:
         shim_source = file.read()
@@ -134,7 +134,7 @@ def programs(cache, apt, wanted):
     def make(directory):
         tree = _Tree()
         for entry in entries:
-            tree.add_package(cache.checked_package(entry), entry["file"])
+            tree.add_package(apt.cache.checked_package(entry), entry["file"])
         shim_path = os.path.join(directory, "tlshd_shim.so")
         build_shim(shim_path)
         with open(shim_path, "rb") as file:
@@ -145,7 +145,7 @@ def programs(cache, apt, wanted):
     name = cache_module.short_hash(BUILD_FORMAT, APPLETS, sorted(wanted.items()),
                                    sorted(STATIC_FILES.items()), shim_source,
                                    *sorted(entry["sha256"] for entry in entries))
-    return os.path.join(cache.build(f"programs-{name}", make), "programs.cpio"), entries
+    return os.path.join(apt.cache.build(f"programs-{name}", make), "programs.cpio"), entries
 
 
 def _module_archive(module_files, skip):

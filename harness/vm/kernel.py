@@ -187,12 +187,12 @@ def _find_packages(apt, version):
     return apt.download(entries)
 
 
-def from_version(cache, apt, version):
+def from_version(apt, version):
     """from_version fetches (or finds in the cache) the Debian kernel VERSION, such as 7.3.4."""
     if not re.fullmatch(r"\d+(\.\d+)+([+~.-][A-Za-z0-9+~.-]*)?", version):
         raise GateError(f"{version!r} is not a kernel version such as 7.3.4", EXIT_USAGE)
-    entries = fetch.fetch_set(cache, f"linux-{version}", lambda: _find_packages(apt, version))
-    return from_packages(cache, entries, f"Debian's kernel {version}")
+    entries = fetch.fetch_set(apt, f"linux-{version}", lambda: _find_packages(apt, version))
+    return from_packages(apt.cache, entries, f"Debian's kernel {version}")
 
 
 def from_debs(cache, paths):

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`nvme-conform gate`: boot a kernel, let the suite judge it, add what the kernel itself said."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from ..runner import reports as runner_reports
+from . import gate, klog
+from .errors import (EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,
+                     GateError)
+
+PROGRAM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "nvme-conform")
+SUITE_SECONDS = 3600
+GRACE_SECONDS = 15
+POLL_SECONDS = 0.02
+SHOWN_LINES = 12
+EPILOG = """exit status: 0 all judged, nothing failed, the kernel silent; 1 something failed or the
+kernel complained; 2 wrong argument; 3 this machine lacks something; 125 this kernel cannot be judged
+(git bisect run skips it); 130 interrupted"""
+
+
+def parse(argv):
+    """parse returns the options; what follows the cases' globs goes to the suite as it is."""
+    parser = argparse.ArgumentParser(prog="nvme-conform gate", epilog=EPILOG,
+                                     description="Judge the NVMe target of a Linux kernel, "
+                                     "booted in a virtual machine.")
+    parser.add_argument("cases", nargs="*", metavar="CASE-GLOB")
+    which = parser.add_argument_group("which kernel")
+    which.add_argument("--kernel", metavar="VERSION", help="a Debian kernel, such as 7.3.4")
+    which.add_argument("--deb", nargs="+", default=(), metavar="FILE", help="its packages")
+    which.add_argument("--image", metavar="FILE", help="a bzImage or vmlinux")
+    which.add_argument("--modules", metavar="DIR", help="modules of --image")
+    which.add_argument("--config", metavar="FILE", help=".config of --image")
+    where = parser.add_argument_group("where from and where to")
+    where.add_argument("--cache", metavar="DIR", help="default ~/.cache/nvme-conform")
+    where.add_argument("--mirror", metavar="URI", help="Debian archive; default: this machine's")
+    where.add_argument("--offline", action="store_true", help="only what is in the cache")
+    where.add_argument("--fetch", action="store_true", help="fill the cache and stop")
+    where.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
+    how = parser.add_argument_group("how")
+    how.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
+    how.add_argument("--append", default="", help="more for the kernel's command line")
+    how.add_argument("--memory", type=int, default=384, metavar="MIB")
+    how.add_argument("--boot-timeout", type=float, default=120, metavar="S")
+    how.add_argument("--keep", action="store_true", help="leave the guest running until Enter")
+    how.add_argument("--seed", help="for the suite")
+    how.add_argument("--timeout", help="limit of one case, for the suite")
+    how.add_argument("-v", "--verbose", action="store_true", help="a line per case")
+    return parser.parse_args(argv)
+
+
+class Windows:
+    """Windows notes when each case began and ended, by reading events.jsonl as it grows."""
+
+    def __init__(self, path):
+        self._path = path
+        self._file = None
+        self._splitter = klog.Splitter()
+        self.spans = []    # [case, start, end or None], in the host's monotonic seconds
+
+    def poll(self):
+        if self._file is None:
+            try:
+                self._file = open(self._path, "rb")    # closed by close()
+            except OSError:
+                return
+        for line in self._splitter.feed(self._file.read(), time.monotonic()):
+            self._note(line)
+
+    def _note(self, line):
+        try:
+            event = json.loads(line.text)
+            kind, case = event["event"], event.get("case")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return
+        if kind == "case-start":
+            self.spans.append([case, line.time, None])
+        elif kind == "verdict" and self.spans and self.spans[-1][0] == case:
+            self.spans[-1][2] = line.time
+
+    def close(self):
+        self.poll()
+        if self._file:
+            self._file.close()
+
+    def case_at(self, moment):
+        """case_at returns the case that ran at moment, or the last one before it, or None.
+
+        A kernel often complains after the answer is out, so the pause after a case counts as its.
+        """
+        before = [case for case, start, _ in self.spans if start <= moment]
+        return before[-1] if before else None
+
+
+def _suite_argv(words, profile_path, directory):
+    argv = [sys.executable, PROGRAM, "run", *words.cases, "--profile", profile_path,
+            "--output-dir", directory]
+    argv += ["--seed", words.seed] if words.seed else []
+    argv += ["--timeout", words.timeout] if words.timeout else []
+    argv += ["--verbose"] if words.verbose else []
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else argv
+
+
+def _end(process):
+    """_end lets a suite that was interrupted with us write its reports, for a bounded time."""
+    try:
+        process.wait(GRACE_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
+
+
+def run_suite(words, guest, directory, windows):
+    """run_suite runs `nvme-conform run` against the guest and returns its exit status."""
+    deadline = time.monotonic() + SUITE_SECONDS
+    process = subprocess.Popen(_suite_argv(words, guest.profile_path, directory),
+                               stdin=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            windows.poll()
+            if time.monotonic() > deadline:
+                raise GateError(f"the suite did not end within {SUITE_SECONDS} s")
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        _end(process)
+        raise
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            _end(process)
+        windows.close()
+    if process.returncode == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    return process.returncode if process.returncode >= 0 else EXIT_TOOL
+
+
+def kernel_lines(report, windows):
+    """kernel_lines returns what the kernel's own voice adds, as text for a person."""
+    lines = []
+    for found in report.findings:
+        case = windows.case_at(found.time)
+        lines.append(f"KERNEL during {case or 'no case'}: {found.title}")
+        lines += ["     " + text for text in found.lines[1:SHOWN_LINES]]
+    if report.death:
+        lines.append(f"KERNEL the guest died: {report.death}")
+    elif report.taint_after is None:
+        lines.append("KERNEL the guest no longer answers")
+    elif report.taint_after != report.taint_before:
+        lines.append(f"KERNEL taint {report.taint_before} before, {report.taint_after} after")
+    if report.tlshd_alive is False:
+        lines.append("TESTER the guest's tlshd died; no verdict about TLS can be trusted")
+    return lines
+
+
+def exit_status(report):
+    """exit_status joins the suite's status with the kernel's voice: a complaint is never a pass."""
+    if report.tlshd_alive is False:
+        return EXIT_TOOL
+    if report.result in (EXIT_TOOL, EXIT_USAGE, EXIT_UNEXPECTED):
+        return report.result
+    return report.result if report.kernel_silent else EXIT_UNEXPECTED
+
+
+def write_report(path, report, windows, status):
+    """write_report stores gate.json: versions are in guest/versions.json, verdicts in suite/."""
+    spans = [{"case": case, "start": round(start - report.started, 3),
+              "kernel": [line.text for line in klog.between(report.lines, start, end or start)]}
+             for case, start, end in windows.spans]
+    facts = {"format": "nvme-conform-gate/1", "kernel": report.release, "accel": report.accel,
+             "accel_reason": report.accel_reason, "suite_status": report.result,
+             "exit_status": status, "taint_before": report.taint_before,
+             "taint_after": report.taint_after, "tlshd_alive": report.tlshd_alive,
+             "death": report.death, "timings": report.timings,
+             "findings": [{"case": windows.case_at(found.time), "title": found.title,
+                           "lines": found.lines} for found in report.findings],
+             "cases": [span for span in spans if span["kernel"]]}
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(facts, file, indent=1)
+        file.write("\n")
+
+
+def _keep(guest):
+    ports = " ".join(f"{name}=127.0.0.1:{port}" for name, port in guest.ports.items())
+    print(f"the guest runs on: {ports}\nprofile {guest.profile_path}\n"
+          f"console {guest.log.path}\nEnter ends it", flush=True)
+    sys.stdin.readline()
+
+
+def _judge(words, request, directory):
+    suite_directory = os.path.join(directory, "suite")
+    windows = Windows(os.path.join(suite_directory, "events.jsonl"))
+
+    def runner(guest):
+        print(f"Linux {guest.kernel.release} under {guest.prepared.accel.upper()} "
+              f"({guest.prepared.accel_reason.split(': ')[0]}), ready in "
+              f"{guest.timings['boot']:.1f} s", flush=True)
+        status = run_suite(words, guest, suite_directory, windows)
+        if words.keep:
+            _keep(guest)
+        return status
+
+    report = gate.gate(request, runner)
+    status = exit_status(report)
+    for line in kernel_lines(report, windows):
+        print(line)
+    write_report(os.path.join(directory, "gate.json"), report, windows, status)
+    shown = os.path.relpath(directory)
+    print(f"kernel {'silent' if report.kernel_silent else 'complained'}; gate.json and the guest's "
+          f"logs in {directory if shown.startswith('..') else shown}")
+    return status
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def main(argv):
+    """main runs `nvme-conform gate` and returns its exit status."""
+    words = parse(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    directory = os.path.abspath(words.output_dir or runner_reports.default_directory())
+    request = gate.Request(
+        kernel=words.kernel, debs=tuple(words.deb), image=words.image, modules=words.modules,
+        config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,
+        accel=words.accel, directory=os.path.join(directory, "guest"), memory=words.memory,
+        append=words.append, boot_seconds=words.boot_timeout)
+    try:
+        if words.fetch:
+            prepared = gate.prepare(request)
+            print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
+            return EXIT_OK
+        return _judge(words, request, directory)
+    except GateError as error:
+        print(f"nvme-conform gate: {error.message}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        print(f"nvme-conform gate: {error}", file=sys.stderr)
+        return EXIT_TOOL
+    except KeyboardInterrupt:
+        print("nvme-conform gate: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
