@@ -282,7 +282,7 @@ CASE(sc_c_in_r2, .id = "concat.sc-c-in-r2", .title = "R2 of a two-way NEWTLSPSK 
 }
 
 CASE(nosc_on_tls, .id = "concat.plain-reauthentication-on-tls",
-	.title = "An ordinary re-authentication with the NULL group works on a TLS queue after a concatenation", .checks = {REQ_C_211},
+	.title = "An ordinary one-way re-authentication works on a TLS queue after a concatenation", .checks = {REQ_C_211},
 	.needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
