@@ -216,8 +216,8 @@ enum nvc_result nvc_auth_finish_receive(struct nvc_auth *auth, uint16_t tag,
 		received = &own;
 	*received = (struct nvc_auth_received){.status = done.status};
 	auth->status = done.status;
-	/* Without its capsule a message counts only when all of it came. */
-	if (result != NVC_OK && (result == NVC_E_TIMEOUT || done.data.len == 0))
+	/* Without its capsule a message counts all the same, when all of it came (Linux loses capsules). */
+	if (result != NVC_OK && done.data.len == 0)
 		return result;
 	if (done.answered && done.status != NVC_SC_SUCCESS) {
 		received->kind = NVC_RECEIVED_STATUS;

@@ -34,7 +34,9 @@ struct script {
 	bool flood; /* repeats its last bytes for ever */
 	uint16_t cids[8];
 	size_t num_cids;
-	size_t num_accepted, num_released;
+	size_t num_accepted, num_released, num_secured;
+	enum nvc_tls_policy policy;
+	const struct nvc_tls_psk *psk;
 };
 
 static inline void say_raw(struct script *script, struct nvc_slice bytes)
@@ -163,13 +165,38 @@ static void *script_accept(void *self, uint16_t port)
 
 	(void)port;
 	script->num_accepted++;
+	script->mode = (struct nvc_pdu_mode){0};
+	script->in_len = script->out_len = script->out_sent = 0;
 	return script;
+}
+
+static bool script_find_psk(
+	void *conn, const char *identity, struct nvc_secret *psk, uint8_t *hash_id)
+{
+	const struct script *script = conn;
+
+	if (script->psk == NULL || strcmp(script->psk->identity, identity) != 0)
+		return false;
+	*psk = script->psk->psk;
+	*hash_id = script->psk->hash_id;
+	return true;
+}
+
+static void script_secured(void *conn, const char *identity, uint16_t suite)
+{
+	struct script *script = conn;
+
+	ck_assert_str_eq(identity, script->psk->identity);
+	ck_assert_uint_eq(suite, script->psk->hash_id == NVC_HASH_SHA384 ? 0x1302 : 0x1301);
+	script->num_secured++;
 }
 
 static struct nvc_tls_accept script_tls(void *conn)
 {
-	(void)conn;
-	return (struct nvc_tls_accept){.policy = NVC_TLS_NONE};
+	const struct script *script = conn;
+
+	return (struct nvc_tls_accept){
+		.policy = script->policy, .find_psk = script_find_psk, .secured = script_secured};
 }
 
 static void script_input(void *conn, struct nvc_slice bytes)

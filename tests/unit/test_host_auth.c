@@ -255,15 +255,22 @@ END_TEST
 
 /* ---- what the controller refuses, and how else it can end ---- */
 
+static void give_message_only(struct script *script, const struct nvc_pdu *pdu)
+{
+	say_data(script, cid_of(pdu), 0, line_of(script)->message, NVC_FLAG_LAST, NULL);
+}
+
 static const uint8_t failure1_bytes[] = {0, 0xf1, 0, 0, 0x35, 0x12, 1, NVC_RCODEEX_FAILED};
 
 START_TEST(failure1_is_the_outcome)
 {
 	struct exchange ex = exchange_at(index_of("h1_g1_bidir"));
-	const bool lost = _i == 1;
+	static void (*const acts[])(struct script *, const struct nvc_pdu *) = {
+		give_message, give_message_and_end, give_message_only};
+	const bool lost = _i > 0;
 	struct stage *stage = STAGE(OPENING, MESSAGE(take_message, HEXED(ex.negotiate)),
 		MESSAGE(give_message, HEXED(ex.challenge)), MESSAGE(take_message, HEXED(ex.reply)),
-		MESSAGE(lost ? give_message_and_end : give_message, NVC_SLICE(failure1_bytes)));
+		MESSAGE(acts[_i], NVC_SLICE(failure1_bytes)));
 	struct nvc_auth_outcome outcome;
 	struct nvc_auth auth;
 	char text[256];
@@ -331,6 +338,54 @@ START_TEST(without_a_secret_nothing_is_sent)
 		NVC_OUTCOME_LOCAL);
 	ck_assert_str_eq(outcome.why, "the host has no secret");
 	stage_close(stage);
+}
+END_TEST
+
+/* ---- TLS under the generated PSK ---- */
+
+/* What the vectors say about the PSK of a concatenation, as the controller knows it. */
+static struct nvc_tls_psk controller_psk(const struct exchange *ex)
+{
+	const json_t *concat = json_object_get(ex->entry, "concat");
+	const struct hexed bytes = hex_of(concat, "tls_psk_v1");
+	struct nvc_tls_psk psk = {.hash_id = (uint8_t)number_of(ex->entry, "hash_id")};
+
+	strcpy(psk.identity, text_of(concat, "identity_v1"));
+	ck_assert_int_eq(nvc_secret_set(&psk.psk, HEXED(bytes)), NVC_OK);
+	return psk;
+}
+
+START_TEST(generated_psk_opens_tls)
+{
+	struct exchange ex =
+		exchange_at(index_of(_i == 0 ? "h1_g2_newtlspsk_uni" : "h2_g3_replacetlspsk_uni"));
+	struct stage *stage = STAGE(EXCHANGE(ex), OPENING, COMMAND(answer_success));
+	const struct nvc_tls_psk psk = controller_psk(&ex);
+	struct nvc_tls_psk wrong = psk;
+	struct nvc_auth_outcome outcome;
+	struct nvc_error err = {0};
+	struct nvc_auth auth;
+	struct nvc_queue *queue;
+
+	prepare(stage, &ex, &auth);
+	ck_assert_int_eq(nvc_host_admin_over_tls(&stage->host, NULL, &queue, NULL), NVC_E_STATE);
+	ck_assert_int_eq(nvc_auth_run(&auth, &outcome), NVC_OUTCOME_SUCCESS);
+	nvc_queue_free(stage->queue);
+	stage->script.policy = NVC_TLS_REQUIRED;
+	stage->script.psk = &psk;
+	ck_assert_msg(nvc_host_admin_over_tls(&stage->host, NULL, &queue, &err) == NVC_OK, "%s",
+		err.text);
+	ck_assert(nvc_queue_info(queue)->tls && nvc_queue_info(queue)->connected);
+	ck_assert_str_eq(nvc_queue_info(queue)->tls_identity, psk.identity);
+	ck_assert_ptr_nonnull(nvc_queue_tls_stream(queue));
+	ck_assert_int_eq(nvc_do_keep_alive(queue, NULL, NULL), NVC_OK);
+	/* A PSK that differs in one bit opens nothing, and there is no queue to mistake for an open one. */
+	wrong.psk.data[0] ^= 1;
+	ck_assert_int_ne(nvc_host_admin_over_tls(&stage->host, &wrong, &queue, &err), NVC_OK);
+	ck_assert_ptr_null(queue);
+	ck_assert_int_ne(stage->host.open_end, NVC_END_OPEN);
+	ck_assert_uint_eq(stage->script.num_secured, 1);
+	finish(stage, &ex, &auth);
 }
 END_TEST
 
@@ -546,9 +601,10 @@ int main(void)
 	tcase_add_loop_test(tc, broken_messages_are_refused_with_their_code, 0,
 		(int)(sizeof(spoilts) / sizeof(spoilts[0])));
 	tcase_add_loop_test(tc, forbidden_values_of_the_challenge_are_refused, 0, 4);
-	tcase_add_loop_test(tc, failure1_is_the_outcome, 0, 2);
+	tcase_add_loop_test(tc, failure1_is_the_outcome, 0, 3);
 	tcase_add_loop_test(tc, other_ends_are_told_apart, 0, 4);
 	tcase_add_test(tc, without_a_secret_nothing_is_sent);
+	tcase_add_loop_test(tc, generated_psk_opens_tls, 0, 2);
 	tcase_add_test(tc, steps_in_any_order);
 	tcase_add_test(tc, steps_in_parallel);
 	tcase_add_test(tc, all_of_al_may_travel);
