@@ -216,6 +216,20 @@ START_TEST(bends_write_anything)
 }
 END_TEST
 
+START_TEST(set_of_a_long_field)
+{
+	static const struct nvc_success2 message = {.t_id = 1};
+	const struct nvc_bends *bends =
+		NVC_BENDS({.field = "reserved6", .kind = NVC_BEND_SET, .value = UINT64_MAX});
+	uint8_t out[16];
+	struct nvc_writer writer = nvc_writer_over(out, sizeof(out));
+	struct hexed want = unhex("010400000100ffffffffffffffff0000");
+
+	ck_assert_int_eq(nvc_encode(&nvc_success2_layout, &message, bends, &writer), NVC_OK);
+	expect_bytes("eight bytes at most", HEXED(want), nvc_writer_slice(&writer));
+}
+END_TEST
+
 START_TEST(bends_that_do_nothing_are_refused)
 {
 	ck_assert_int_eq(
@@ -256,6 +270,50 @@ START_TEST(text_is_cut_not_overrun)
 }
 END_TEST
 
+START_TEST(cursors_stay_inside)
+{
+	uint8_t *bytes = exact_copy(NVC_SLICE(four), sizeof(four));
+	struct nvc_reader reader = nvc_reader_of(nvc_slice_of(bytes, 4));
+	struct nvc_writer writer = nvc_writer_over(bytes, 4);
+	char hex[16];
+
+	ck_assert_uint_eq(nvc_read_le(&reader, 2), 0xa1a0);
+	ck_assert_uint_eq(nvc_read_le(&reader, 4), 0);
+	ck_assert(reader.failed);
+	ck_assert_uint_eq(nvc_read_le(&reader, 1), 0); /* it was there, but the failure sticks */
+	nvc_write_le(&writer, 0x11223344, 3);
+	nvc_write_le(&writer, 1, 2);
+	nvc_write_zeros(&writer, 1);
+	ck_assert(writer.failed);
+	ck_assert_uint_eq(writer.len, 3);
+	ck_assert_str_eq(nvc_hex(nvc_slice_of(bytes, 4), hex, sizeof(hex)), "443322a3");
+	ck_assert_str_eq(nvc_hex(nvc_slice_of(bytes, 4), hex, 9), "443322a3");
+	ck_assert_str_eq(nvc_hex(nvc_slice_of(bytes, 4), hex, 8), "4433..");
+	ck_assert_str_eq(nvc_hex(nvc_slice_of(bytes, 4), hex, 2), "");
+	ck_assert_uint_eq(nvc_slice_sub(nvc_slice_of(bytes, 4), 4, 1).len, 0);
+	ck_assert_uint_eq(nvc_slice_sub(nvc_slice_of(bytes, 4), 3, SIZE_MAX).len, 1);
+	ck_assert(nvc_slice_equal(nvc_slice_str("ab"), nvc_slice_of("abc", 2)));
+	ck_assert(!nvc_slice_equal(nvc_slice_str("ab"), nvc_slice_str("abc")));
+	free(bytes);
+}
+END_TEST
+
+START_TEST(first_error_wins)
+{
+	struct nvc_error err = {0};
+
+	ck_assert_int_eq(nvc_fail(&err, NVC_E_TRUNCATED, "byte %d", 7), NVC_E_TRUNCATED);
+	ck_assert_int_eq(nvc_fail(&err, NVC_E_MALFORMED, "later"), NVC_E_MALFORMED);
+	ck_assert_int_eq(err.result, NVC_E_TRUNCATED);
+	ck_assert_str_eq(err.text, "byte 7");
+	ck_assert_int_eq(nvc_fail(NULL, NVC_E_STATE, "nobody listens"), NVC_E_STATE);
+	ck_assert_str_eq(nvc_result_name(NVC_E_NO_SPACE), "no space");
+	ck_assert_str_eq(nvc_result_name((enum nvc_result)99), "unknown result");
+	for (int i = 0; i < NVC_NUM_RESULTS; i++)
+		ck_assert_ptr_nonnull(nvc_result_name((enum nvc_result)i));
+}
+END_TEST
+
 START_TEST(names)
 {
 	ck_assert_str_eq(nvc_name_of(nvc_sc_c_names, 3), "REPLACETLSPSK");
@@ -277,6 +335,9 @@ int main(void)
 	tcase_add_test(tcase, bends_write_anything);
 	tcase_add_test(tcase, bends_that_do_nothing_are_refused);
 	tcase_add_test(tcase, text_is_cut_not_overrun);
+	tcase_add_test(tcase, set_of_a_long_field);
+	tcase_add_test(tcase, cursors_stay_inside);
+	tcase_add_test(tcase, first_error_wins);
 	tcase_add_test(tcase, names);
 	tcase_set_timeout(tcase, 30);
 	suite_add_tcase(suite, tcase);

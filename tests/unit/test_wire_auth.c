@@ -256,6 +256,10 @@ START_TEST(descriptions)
 		    "010203" ZEROS_27 "0001" ZEROS_25 "000000",
 		"AUTH_Negotiate t_id=4660 sc_c=3 REPLACETLSPSK napd=1 [authid=1 hash=1,2,3 "
 		"dh=0,1]");
+	expect_text("0000000034120301"
+		    "0200001f" ZEROS_27 "000000" ZEROS_25 "00000000ff",
+		"AUTH_Negotiate t_id=4660 sc_c=3 REPLACETLSPSK napd=1 [authid=2 hash=- "
+		"dh=0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,255.. (31)]");
 	expect_text("0000000034120100", "AUTH_Negotiate t_id=4660 sc_c=1 napd=0");
 	expect_text("00f1000001000103", "AUTH_Failure1 t_id=1 rcode=1 authentication failure "
 					"rcodeex=3 secure channel concatenation mismatch");

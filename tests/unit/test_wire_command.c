@@ -141,8 +141,20 @@ START_TEST(other_commands)
 		.cdw14 = 5,
 		.cdw15 = 6};
 	struct nvc_cqe cqe = {0x0000000000020001, 0x0203, 0, 0x0405, 0x8322};
+	struct nvc_cmd_connect connect = {.head = {.opc = 0x7f, .cid = 7},
+		.fctype = 1,
+		.recfmt = 0x0102,
+		.qid = 0x0304,
+		.sqsize = 0x0506,
+		.cattr = 7,
+		.kato = 0x0b0a0908,
+		.nvmsetid = 0x0d0c};
 	struct hexed want = {.len = 64};
 
+	memcpy(want.data, "\x7f\x00\x07\x00\x01", 5);
+	memcpy(want.data + 40, "\x02\x01\x04\x03\x06\x05\x07\x00\x08\x09\x0a\x0b\x0c\x0d", 14);
+	expect_encoded(&nvc_cmd_connect_layout, &connect, HEXED(want));
+	want = (struct hexed){.len = 64};
 	memcpy(want.data, "\x7f\x40\x03\x00\x00", 5);
 	memcpy(want.data + 44, "\x14\0\0\0\x01\0\x46\0", 8);
 	expect_encoded(&nvc_cmd_property_set_layout, &set, HEXED(want));
@@ -178,10 +190,10 @@ START_TEST(identify_and_discovery)
 		.sgls = 0x00200001,
 		.ioccsz = 4,
 		.iorcsz = 1,
-		.icdoff = 0,
-		.fcatt = 1,
-		.msdbd = 1,
-		.ofcs = 1};
+		.icdoff = 0x0506,
+		.fcatt = 7,
+		.msdbd = 8,
+		.ofcs = 0x0a09};
 	struct nvc_identify_namespace ns = {
 		.nsze = 2048, .ncap = 2048, .nuse = 1, .lbaf0 = 9 << 16};
 	struct nvc_discovery_entry entry = {.trtype = 3,
@@ -202,7 +214,7 @@ START_TEST(identify_and_discovery)
 	memcpy(want.data + 512, "\x66\x44\x80\x00\x01", 5);
 	memcpy(want.data + 536, "\x01\x00\x20", 3);
 	want.data[1792] = 4;
-	memcpy(want.data + 1796, "\x01\0\0\0\0\0\x01\x01\x01", 9);
+	memcpy(want.data + 1796, "\x01\0\0\0\x06\x05\x07\x08\x09\x0a", 10);
 	expect_encoded(&nvc_identify_controller_layout, &ctrl, HEXED(want));
 	memset(want.data, 0, sizeof(want.data));
 	memcpy(want.data, "\0\x08\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\x01", 17);
