@@ -127,7 +127,8 @@ class Machine:
         self.ports = dict(zip(self.setup.forwards, ports))
         # QEMU opens its ports before the guest's first instruction; it dies at once or not at all.
         self.log.wait(lambda log: log.lines() or self._process.poll() is not None, 1.0)
-        if self._process.poll() is None:
+        # Status 0 is a guest that reset itself at once; wait_ready() then says so.
+        if self._process.poll() in (None, 0):
             return True
         self.stop()
         if "forwarding" in self._complaint() or "in use" in self._complaint():
@@ -159,6 +160,9 @@ class Machine:
         if errors := self.log.said("ERROR"):
             return errors[0]
         code = self._process.returncode if self._process else None
+        if code == 0:
+            said = self.log.lines()
+            return f"it reset itself after {said[-1].text if said else 'no word at all'!r}"
         return f"QEMU ended with status {code} ({self._complaint()})"
 
     def wait_ready(self, word="READY", seconds=BOOT_SECONDS):
