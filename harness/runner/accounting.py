@@ -16,6 +16,8 @@ TEARDOWNS = ("pass", "warn", "fail", "inconclusive", "none")
 # Faults beyond these are counted, not kept: an engine gone mad must not fill the memory.
 FAULTS_KEPT = 50
 STEPS_KEPT = 200
+# What the options say that the target can do, in the words of the cases' needs.
+CLAIMS = {"concat": ("concat",), "tls": ("tls-psk", "tls-only-port")}
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Result:
     teardown_expected: str = ""
     teardown_seen: str = ""
     duration_ms: float = 0
+    answers_lost: int = 0  # how often the case was repeated because the target took its answer back by RST
     steps: list = field(default_factory=list)
     packet_text: dict = field(default_factory=dict)
 
@@ -64,7 +67,7 @@ class Observation:
 
     @property
     def verdict(self):
-        return {"shall": "fail", "should": "warn"}.get(self.level, "note")
+        return cat.LEVELS[self.level]
 
 
 class Ledger:
@@ -99,11 +102,11 @@ class Ledger:
         if len(self.faults) < FAULTS_KEPT:
             self.faults.append(text)
 
-    def lose(self, idents, why):
-        """lose gives the verdict `error` to those of the cases that have none, and returns these Results."""
+    def lose(self, idents, why, verdict="error"):
+        """lose gives a verdict (`error` or `inconclusive`) to those of the cases that have none, and returns these Results."""
         lost = [self.results[ident] for ident in idents if not self.results[ident].behaviour]
         for result in lost:
-            result.behaviour = "error"
+            result.behaviour = verdict
             result.reason = why
         return lost
 
@@ -111,11 +114,12 @@ class Ledger:
         """unsettled returns the ids without a verdict."""
         return [ident for ident, result in self.results.items() if not result.behaviour]
 
-    def claim(self, need):
-        """claim books an unmet claim when the user says the target can do `need` and every case that needs it was skipped."""
-        needing = [result for result in self.results.values() if need in result.case.needs]
+    def claim(self, option):
+        """claim books an unmet claim when the user says by an option what the target can do, and every case that needs this
+        was skipped."""
+        needing = [result for result in self.results.values() if set(CLAIMS[option]) & set(result.case.needs)]
         if needing and all(result.behaviour == "skip" for result in needing):
-            self.unmet.append(f"--{need} was given, but no case that needs it could run: {needing[0].reason}")
+            self.unmet.append(f"--{option} was given, but no case that needs it could run: {needing[0].reason}")
 
     def _verdict(self, event):
         result = self.results.get(event.get("case"))
@@ -132,7 +136,8 @@ class Ledger:
                      "teardown_seen"):
             value = event.get(name)
             setattr(result, name, "" if value is None else str(value))
-        packets, duration = event.get("packets"), event.get("duration_ms")
+        packets, duration, lost = event.get("packets"), event.get("duration_ms"), event.get("answers_lost")
+        result.answers_lost = lost if isinstance(lost, int) else 0
         result.packets = [n for n in packets if isinstance(n, int)] if isinstance(packets, list) else []
         result.duration_ms = duration if isinstance(duration, (int, float)) and duration >= 0 else 0
         self._complete(result)
@@ -172,8 +177,8 @@ class Ledger:
         if isinstance(event.get("capabilities"), dict):
             self.capabilities = event["capabilities"]
         for finding in event.get("findings") or []:
-            if str(finding) not in self.findings:
-                self.findings.append(str(finding))
+            if finding not in self.findings:
+                self.findings.append(finding)
 
     def _transcript(self, kind, event):
         result = self.results.get(event.get("case"))

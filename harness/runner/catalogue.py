@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from .errors import ToolError, UsageError
 
-LEVELS = ("shall", "should", "may", "implementation")
+# What a violation of a requirement of this level is, when the observer sees it.
+LEVELS = {"shall": "fail", "nvme-conform's own": "fail", "should": "warn", "implementation-defined": "note",
+          "contradiction": "note"}
 GLOB_CHARACTERS = set("*?[")
 
 

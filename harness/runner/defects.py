@@ -39,7 +39,7 @@ def add_arguments(parser):
     add("--named", action="store_true", help="only the defects written by hand")
     add("-j", "--jobs", type=options.jobs, default=os.cpu_count() or 1, metavar="N", help="engine processes")
     add("--seed", type=options.seed, default=DEFAULT_SEED, metavar="N", help="first seed (default 1)")
-    add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="limit of one case (default 10)")
+    add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="how long the target may take to answer (default 10)")
     add("--expected", default=EXPECTED, metavar="FILE", help="which case must notice which defect")
     add("--unkilled", default=UNKILLED, metavar="FILE", help="cases that no defect fails yet, with the reason")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="how to print it")

@@ -22,6 +22,8 @@ LONGEST_LINE = 1 << 20
 STDERR_KEPT = 1 << 16
 LIST_SECONDS = 60
 GRACE_SECONDS = 5
+# The engine's exit statuses beside 0, 2 (refused configuration) and 3 (its own error).
+STATUS_UNREACHABLE = 4
 
 
 def find():
@@ -72,7 +74,7 @@ def how_it_ended(status):
 def last_line(stderr):
     """last_line returns the last line a process wrote to its standard error, as text."""
     lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no message"
+    return lines[-1].strip().removeprefix(f"{NAME}: ") if lines else "no message"
 
 
 @dataclass

@@ -15,6 +15,8 @@ from .errors import EXIT_USAGE, UsageError
 FAULTS = ("none", "split", "merge", "delay", "split+digests")
 LARGEST_SEED = (1 << 63) - 1
 LONGEST_NQN = 223
+FORMAT = "nvme-conform-profile/1"
+DEFAULT_NQN = "nqn.2014-08.org.nvmexpress:nvme-conform:subsystem"  # of our own target
 HOST_SECRET = "NVME_CONFORM_DHCHAP_SECRET"
 CTRL_SECRET = "NVME_CONFORM_DHCHAP_CTRL_SECRET"
 TLS_KEY = "NVME_CONFORM_TLS_KEY"
@@ -48,9 +50,9 @@ def jobs(text):
 
 
 def seconds(text):
-    """seconds is the argparse type of --timeout: more than 0, at most one day."""
-    value = float(text)
-    if not 0 < value <= 86400:
+    """seconds is the argparse type of --timeout: 1 to 86400."""
+    value = int(text)
+    if not 1 <= value <= 86400:
         raise ValueError
     return value
 
@@ -124,7 +126,7 @@ SINGLE = ("traddr", "trsvcid", "nqn", "hostnqn", "hostid", "dhchap_secret", "dhc
 
 def build_target(args, redactor, listening=False):
     """build_target makes the Target of parsed options. With listening, the options describe a target to be (`target`): an
-    address to listen on, and a host identity only where one is given."""
+    address to listen on, and a subsystem that has a name already."""
     if args.transport != "tcp":
         raise UsageError(f"--transport {args.transport}: only tcp has a secure channel here; use -t tcp")
     if args.profile:
@@ -157,6 +159,8 @@ def _from_profile(args, redactor):
     profile, mode = nvmeconfig.load_json(args.profile, "profile")
     if not isinstance(profile, dict):
         raise UsageError(f"profile {args.profile}: is not a JSON object")
+    if profile.get("format") != FORMAT:
+        raise UsageError(f"profile {args.profile}: \"format\" is {profile.get('format')!r}, not {FORMAT!r} (docs/profile.md)")
     if _teach(profile, redactor):
         keys.refuse_shared(mode, args.profile, f"profile {args.profile}: holds secrets and is")
     text = f"{profile.get('addr') or '?'}, {profile.get('subnqn') or '?'}"
@@ -217,16 +221,12 @@ def _from_options(args, entry, given, redactor, listening):
         raise UsageError("--tls needs the configured PSK: add --tls-key")
     if psk and not args.tls:
         raise UsageError("--tls-key is used on a TLS port only: add --tls")
-    hostnqn = given["hostnqn"] or (None if listening and not secret and not psk else nvmeconfig.default_hostnqn())
-    hosts, psks = [], []
-    if hostnqn:
-        hostid = given["hostid"] or nvmeconfig.default_hostid(_nqn(hostnqn, "--hostnqn"))
-        hosts.append({"hostnqn": hostnqn, "hostid": _uuid(hostid), "hash": None, "dhgroup": None,
-                      "dhchap_secret": secret and secret.text, "dhchap_ctrl_secret": ctrl and ctrl.text})
-    if psk:
-        psks.append({"hostnqn": hostnqn, "interchange": psk.text})
-    subnqn = _nqn(given["nqn"], "--nqn") if given["nqn"] else None
-    profile = {"subnqn": subnqn, "addr": _address(given["traddr"]),
+    hostnqn = _nqn(given["hostnqn"] or nvmeconfig.default_hostnqn(), "--hostnqn")
+    hosts = [{"hostnqn": hostnqn, "hostid": _uuid(given["hostid"] or nvmeconfig.default_hostid(hostnqn)), "hash": None,
+              "dhgroup": None, "dhchap_secret": secret and secret.text, "dhchap_ctrl_secret": ctrl and ctrl.text}]
+    psks = [{"hostnqn": hostnqn, "interchange": psk.text}] if psk else []
+    subnqn = _nqn(given["nqn"] or DEFAULT_NQN, "--nqn")
+    profile = {"format": FORMAT, "subnqn": subnqn, "addr": _address(given["traddr"]),
                "ports": {"concat": None if args.tls else number, "tls": number if args.tls else None, "plain": None},
                "hosts": hosts, "psks": psks}
     again, note = _again(args, given, number, hosts, (secret, ctrl, psk))
@@ -264,11 +264,8 @@ def _secrets(args, entry, redactor):
 
 
 def _again(args, given, number, hosts, secrets):
-    again = ["-a", given["traddr"], "-s", str(number)]
-    if given["nqn"]:
-        again += ["-n", given["nqn"]]
-    if hosts:
-        again += ["-q", hosts[0]["hostnqn"], "-I", hosts[0]["hostid"]]
+    again = ["-a", given["traddr"], "-s", str(number), "-n", given["nqn"] or DEFAULT_NQN]
+    again += ["-q", hosts[0]["hostnqn"], "-I", hosts[0]["hostid"]]
     missing = []
     for secret, variable in zip(secrets, (HOST_SECRET, CTRL_SECRET, TLS_KEY)):
         if secret and secret.again and secret.again[-1] != args.config:

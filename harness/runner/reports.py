@@ -82,7 +82,7 @@ def result_fields(result, again):
         "duration_ms": result.duration_ms,
     }
     for name in ("requirement", "citation", "expected", "seen", "reason", "packets", "teardown_requirement",
-                 "teardown_expected", "teardown_seen", "steps"):
+                 "teardown_expected", "teardown_seen", "answers_lost", "steps"):
         value = getattr(result, name)
         if value:
             fields[name] = value

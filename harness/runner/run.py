@@ -18,8 +18,10 @@ from .redaction import Redactor
 from .reports import Reports, finish
 from .terminal import Printer, Progress, clean
 
-DEFAULT_TIMEOUT = 10.0
-# How long an engine may say nothing: two whole cases and this.
+DEFAULT_TIMEOUT = 10
+# The engine reports a case when it has ended: within this time, on a real target after as many attempts as answers got lost.
+CASE_SECONDS = 60
+ATTEMPTS = 5
 SILENCE_MARGIN = 30
 # The longest wait of the protocol is the authentication timer; a slow case may wait for two of them in real time.
 SLOW_SILENCE = 300
@@ -55,7 +57,7 @@ def add_arguments(parser):
     add("--defect", action="append", default=[], metavar="NAME", help="break the reference target this way; repeatable")
     add("-j", "--jobs", type=options.jobs, metavar="N", help="engine processes (default: one per CPU; 1 for a real target)")
     add("--seed", type=options.seed, metavar="N", help="same seed, same bytes (default: random, always shown)")
-    add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="limit of one case (default 10)")
+    add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="how long the target may take to answer (default 10)")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
     add("--fault", choices=options.FAULTS, default="none", help="disturb the byte streams this way")
     add("--output-dir", metavar="DIR", help="where the reports go (default reports/run-TIME)")
@@ -73,7 +75,7 @@ class Run:
     seed: int
     defects: list
     fault: str
-    timeout: float
+    timeout: int
     slow: bool
     jobs: int
     started: str
@@ -92,7 +94,7 @@ class Run:
         if self.fault != "none":
             words += ["--fault", self.fault]
         if self.timeout != DEFAULT_TIMEOUT:
-            words += ["--timeout", f"{self.timeout:g}"]
+            words += ["--timeout", str(self.timeout)]
         return options.command(self.program, words + ["--slow"] * self.slow)
 
     def config(self, idents):
@@ -139,9 +141,10 @@ def prepare(args, catalogue, redactor):
 
 def silence(run):
     """silence returns for how many seconds an engine of this run may write nothing."""
-    longest = max([run.timeout] + [case.timeout_s for case in run.cases])
-    waits = run.slow and any(case.slow for case in run.cases)
-    return 2 * longest + SILENCE_MARGIN + (SLOW_SILENCE if waits else 0)
+    longest = max([CASE_SECONDS] + [case.timeout_s for case in run.cases])
+    if run.slow and any(case.slow for case in run.cases):
+        longest = max(longest, SLOW_SILENCE)
+    return longest * (1 if run.target.is_reference else ATTEMPTS) + SILENCE_MARGIN
 
 
 class Conductor:
@@ -180,6 +183,9 @@ class Conductor:
         """end settles the cases of an engine that has ended. UsageError when it refused its configuration."""
         if outcome.status == EXIT_USAGE and not outcome.stopped and id(job) not in self._began:
             raise UsageError(engine.last_line(outcome.stderr))
+        if outcome.status == engine.STATUS_UNREACHABLE and not outcome.stopped and not self.run.target.is_reference:
+            self.lose(job.config["cases"], engine.last_line(outcome.stderr), "inconclusive")
+            return
         fault = outcome.fault()
         if not fault and id(job) not in self._ended:
             fault = "engine ended without saying run-end"
@@ -187,10 +193,10 @@ class Conductor:
             self.ledger.fault(fault)
         self.lose(job.config["cases"], fault or "the engine gave no verdict")
 
-    def lose(self, idents, why):
-        """lose books `error` for cases without a verdict; in events.jsonl these verdicts are marked as the runner's."""
-        for result in self.ledger.lose(idents, why):
-            event = {"event": "verdict", "case": result.case.id, "behaviour": "error", "teardown": "none", "reason": why,
+    def lose(self, idents, why, verdict="error"):
+        """lose books a verdict for cases without one; in events.jsonl these verdicts are marked as the runner's."""
+        for result in self.ledger.lose(idents, why, verdict):
+            event = {"event": "verdict", "case": result.case.id, "behaviour": verdict, "teardown": "none", "reason": why,
                      "by": "runner"}
             self._on_line(event, json.dumps(event))
             self._on_result(result)

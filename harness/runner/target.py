@@ -11,8 +11,6 @@ from .redaction import Redactor
 from .run import Interrupted
 from .terminal import Printer, clean
 
-DEFAULT_NQN = "nqn.2014-08.org.nvmexpress:nvme-conform:subsystem"
-
 
 def add_arguments(parser):
     """add_arguments adds the arguments of `target`."""
@@ -37,7 +35,6 @@ def config(args, redactor):
     target = options.build_target(args, redactor, listening=True)
     profile = dict(target.config)
     if not args.profile:
-        profile["subnqn"] = profile["subnqn"] or DEFAULT_NQN
         ports = profile["ports"]
         if args.tls and args.tls_port:
             raise UsageError("--tls makes PORT a TLS port already; leave out --tls-port, or --tls")
@@ -47,6 +44,12 @@ def config(args, redactor):
     return {"target": profile, "defects": sorted(set(args.defect)), "seed": args.seed, "keylog": args.keylog,
             "concat": "required" if args.concat else "allowed", "tls": "required" if args.tls else "allowed",
             "hdr_digest": target.hdr_digest, "data_digest": target.data_digest}
+
+
+def _hosts(profile):
+    hosts = profile.get("hosts")
+    names = [clean(host.get("hostnqn")) for host in hosts if isinstance(host, dict)] if isinstance(hosts, list) else []
+    return names[0] if len(names) == 1 else f"{len(names)} hosts"
 
 
 def _text(event, line):
@@ -73,6 +76,8 @@ def main(args):
     except UsageError as error:
         raise UsageError(redactor.text(str(error))) from None
     printer = Printer(redactor, sys.stdout)
+    if args.output_format == "normal":
+        printer.line(f"serving {clean(asked['target'].get('subnqn'))} to {_hosts(asked['target'])}")
     outcomes = []
 
     def show(_job, event, line):

@@ -18,7 +18,7 @@ LIST = [
                      "area": "concat"}},
     {"requirement": {"id": "C-086", "level": "should", "statement": "Zeroes behind", "citation": "Base 2.2 8.3.4.5", "area": "auth"}},
     {"requirement": {"id": "C-001", "level": "shall", "statement": "Reserved is 0", "citation": "TCP 1.0 3.6", "area": "wire"}},
-    {"requirement": {"id": "C-900", "level": "may", "statement": "Anything", "citation": "Base 2.2 1", "area": "wire"}},
+    {"requirement": {"id": "C-900", "level": "implementation-defined", "statement": "Anything", "citation": "Base 2.2 1", "area": "wire"}},
     {"case": {"id": "auth.pair/sha256/null", "title": "Pairs", "area": "auth", "checks": ["C-001"], "needs": [],
               "teardown": "any", "slow": False}},
     {"case": {"id": "auth.pair/sha384/ffdhe2048", "title": "Pairs", "area": "auth", "checks": ["C-001"], "needs": [],
@@ -67,7 +67,7 @@ def run():
             file.write(json.dumps(config) + "\n")
     if "refuse" in FAKE:
         print(FAKE["refuse"], file=sys.stderr)
-        sys.exit(2)
+        sys.exit(FAKE.get("refuse_status", 2))
     told = dict(FAKE.get("cases", {}))
     events = list(FAKE.get("events", []))
     for name in config["defects"]:
@@ -76,7 +76,7 @@ def run():
         events += defect.get("events", [])
     say(event="run-start", version="0", seed=config["seed"], target="reference", defects=config["defects"],
         cases=len(config["cases"]))
-    say(event="probe", capabilities={"concat": True}, findings=["the target does everything"])
+    say(event="probe", capabilities={"concat": True}, findings=[{"need": "concat", "met": True, "finding": "NEWTLSPSK is taken"}])
     for event in events:
         say(**event)
     for ident in config["cases"]:

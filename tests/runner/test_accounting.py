@@ -126,6 +126,14 @@ class BrokenEngine(RunnerTest):
         done = self.run_suite(fake={"refuse": "dhchap_secret: character 12: not base64"})
         self.assert_refused(done, "character 12")
 
+    def test_unreachable_target_is_inconclusive(self):
+        refuse = {"refuse": "127.0.0.1:4420: connection refused", "refuse_status": 4}
+        done = self.run_suite(*REAL, fake=refuse)
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertEqual(set(self.verdicts().values()), {"inconclusive"})
+        self.assertIn("connection refused", done.stdout)
+        self.assertEqual(self.run_suite(fake=refuse).returncode, 3)
+
     def test_missing_engine(self):
         done = self.invoke("run", env={"NVME_CONFORM_ENGINE": self.path("none")})
         self.assert_refused(done, "none", status=3)

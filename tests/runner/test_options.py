@@ -13,9 +13,9 @@ HOSTID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 
 class Meaning(RunnerTest):
     def test_reference_is_the_default(self):
-        config = self.sent_config("--seed", "0x10", "--defect", "row-7", "--fault", "split", "--timeout", "2.5", "-j1")
+        config = self.sent_config("--seed", "0x10", "--defect", "row-7", "--fault", "split", "--timeout", "20", "-j1")
         self.assertEqual(config, {
-            "target": "reference", "defects": ["row-7"], "seed": 16, "timeout_s": 2.5, "fault": "split", "transcript": "fail",
+            "target": "reference", "defects": ["row-7"], "seed": 16, "timeout_s": 20, "fault": "split", "transcript": "fail",
             "keylog": None, "hdr_digest": False, "data_digest": False, "slow": False,
             "cases": ["auth.pair/sha256/null", "auth.pair/sha384/ffdhe2048", "concat.replace.once",
                       "concat.replace.repeats", "timer.expires"]})
@@ -23,7 +23,7 @@ class Meaning(RunnerTest):
     def test_real_target(self):
         config = self.sent_config("-t", "tcp", *REAL, "-s", "4421", "-S", SECRET, "-g", "-G", "-k", "7", "--concat", "--slow")
         self.assertEqual(config["target"], {
-            "subnqn": SUBNQN, "addr": "127.0.0.1", "ports": {"concat": 4421, "tls": None, "plain": None}, "psks": [],
+            "format": "nvme-conform-profile/1", "subnqn": SUBNQN, "addr": "127.0.0.1", "ports": {"concat": 4421, "tls": None, "plain": None}, "psks": [],
             "hosts": [{"hostnqn": HOSTNQN, "hostid": HOSTID, "hash": None, "dhgroup": None, "dhchap_secret": SECRET,
                        "dhchap_ctrl_secret": None}]})
         self.assertEqual((config["hdr_digest"], config["data_digest"], config["keep_alive_tmo"], config["slow"]),
@@ -44,7 +44,7 @@ class Meaning(RunnerTest):
             self.assertEqual(len(file.readlines()), 1)
 
     def test_profile_goes_to_the_engine_as_it_is(self):
-        profile = {"subnqn": SUBNQN, "addr": "::1", "ports": {"concat": 1}, "hosts": [], "psks": [], "more": {"a": 1}}
+        profile = {"format": "nvme-conform-profile/1", "subnqn": SUBNQN, "addr": "::1", "ports": {"concat": 1}, "hosts": [], "psks": [], "more": {"a": 1}}
         path = self.file("profile.json", json.dumps(profile), 0o644)
         self.assertEqual(self.sent_config("--profile", path)["target"], profile)
 
@@ -80,6 +80,7 @@ class Mistakes(RunnerTest):
             (["-j", "0"], ["-j"]),
             (["--timeout", "0"], ["--timeout"]),
             (["--timeout", "nan"], ["--timeout"]),
+            (["--profile", self.file("p.json", "{}")], ["format", "nvme-conform-profile/1"]),
             (["--fault", "fire"], ["fire", "split"]),
             (["-o", "yaml"], ["yaml"]),
             (["--hdr"], ["--hdr"]),

@@ -112,7 +112,7 @@ class Redaction(RunnerTest):
         self.assertIn(redaction.fingerprint(value), done.stdout)
 
     def test_secrets_of_a_profile(self):
-        profile = {"subnqn": "nqn.x", "addr": "127.0.0.1", "ports": {"concat": 4420}, "psks": [],
+        profile = {"format": "nvme-conform-profile/1", "subnqn": "nqn.x", "addr": "127.0.0.1", "ports": {"concat": 4420}, "psks": [],
                    "hosts": [{"hostnqn": "nqn.h", "dhchap_secret": SECRET}]}
         path = self.file("profile.json", json.dumps(profile))
         done = self.run_suite("--profile", path, fake={"cases": {"timer.expires": {"behaviour": "fail", "seen": BODY}}})
