@@ -186,7 +186,7 @@ static enum nvc_result switch_enable(
 {
 	const struct nvc_world *world = admin->host->world;
 	struct nvc_completion done;
-	uint64_t cap, csts, deadline, cap_to;
+	uint64_t cap = 0, csts = 0, deadline, cap_to;
 	enum nvc_result result = get_property(admin, NVC_PROP_CAP, &cap, err);
 
 	if (result == NVC_OK)

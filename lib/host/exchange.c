@@ -255,7 +255,7 @@ static enum nvc_result answer_r2t(struct nvc_queue *queue, const struct nvc_pdu 
 			.xfer = {xfer->cccid, xfer->ttag, (uint32_t)pos, (uint32_t)len},
 			.data = nvc_slice_of(slot->out + pos, len),
 		};
-		struct nvc_slice bytes;
+		struct nvc_slice bytes = {0};
 		enum nvc_result result = nvc_queue_encode_pdu(queue, &pdu, NULL, &bytes, err);
 
 		if (result == NVC_OK)
@@ -346,7 +346,7 @@ enum nvc_result nvc_queue_do(struct nvc_queue *queue, const struct nvc_command *
 	struct nvc_completion *done, struct nvc_error *err)
 {
 	struct nvc_completion unused;
-	uint16_t tag;
+	uint16_t tag = 0;
 	enum nvc_result result;
 
 	if (done == NULL)

@@ -55,12 +55,16 @@ static enum nvc_result secure(struct nvc_queue *queue, const struct nvc_queue_op
 	return result;
 }
 
+static bool is_fault(const struct nvc_fault_plan *plan)
+{
+	return plan->max_segment != 0 || plan->merge || plan->delay != 0 || plan->cut_after != 0;
+}
+
 static enum nvc_result connect_stream(
 	struct nvc_queue *queue, const struct nvc_queue_options *options, struct nvc_error *err)
 {
 	struct nvc_host *host = queue->host;
 	const struct nvc_address *to = &host->addresses[options->port];
-	const struct nvc_fault_plan none = {0};
 	const struct nvc_fault_plan *plan = options->fault != NULL ? options->fault : &host->fault;
 	const uint64_t deadline = nvc_queue_deadline(queue, 0);
 	const struct nvc_tap tap = {queue, observe_bytes, observe_end};
@@ -72,7 +76,7 @@ static enum nvc_result connect_stream(
 	result = host->world->connect(host->world->self, to, deadline, &queue->stream, err);
 	if (result != NVC_OK)
 		return result;
-	if (memcmp(plan, &none, sizeof(none)) != 0) {
+	if (is_fault(plan)) {
 		queue->stream = nvc_fault_new(queue->stream, host->world, plan);
 		if (queue->stream == NULL)
 			return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
@@ -101,8 +105,10 @@ enum nvc_result nvc_queue_open(struct nvc_host *host, const struct nvc_queue_opt
 	*out = NULL;
 	host->open_end = NVC_END_OPEN;
 	host->open_alert = 0;
-	if (queue == NULL)
-		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a queue");
+	if (queue == NULL) {
+		nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a queue");
+		return NVC_E_NO_MEMORY;
+	}
 	if (options == NULL)
 		options = &ordinary;
 	queue->host = host;

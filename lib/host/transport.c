@@ -114,7 +114,7 @@ enum nvc_result nvc_queue_encode_pdu(struct nvc_queue *queue, const struct nvc_p
 enum nvc_result nvc_queue_send_pdu(struct nvc_queue *queue, const struct nvc_pdu *pdu,
 	const struct nvc_bends *bends, struct nvc_error *err)
 {
-	struct nvc_slice bytes;
+	struct nvc_slice bytes = {0};
 	enum nvc_result result = nvc_queue_encode_pdu(queue, pdu, bends, &bytes, err);
 
 	if (result == NVC_OK)
