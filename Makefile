@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# nvme-conform. `make help` lists the targets. Objects go to $(BUILD), so flavours live side by side.
+# nvme-conform. `make help` lists the targets. Objects go to $(BUILD), so that flavours live side by side.
 
 VERSION   := 0.1.0
 PREFIX    ?= /usr/local
@@ -39,8 +39,97 @@ LIB        := $(BUILD)/libnvmeconform.a
 ENGINE     := $(BUILD)/nvme-conform-engine
 UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 
+RUNNER     := $(PYTHON) harness/nvme-conform
+JOBS       ?= $(shell nproc)
+
 .PHONY: all
-all: $(LIB) $(ENGINE) $(UNIT)
+all: $(LIB) $(ENGINE) $(UNIT) ## build the library, the engine and the unit tests
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+.PHONY: run conformance
+run conformance: $(ENGINE) ## run the suites against the reference target
+	$(RUNNER) run --reference -j $(JOBS)
+
+# What `make check` is made of; each part says what it proves.
+.PHONY: check
+check: unit runner-tests arrows conformance-quiet defects ## pass all tests (no root, no network)
+	@echo "check: every part passed"
+
+.PHONY: conformance-quiet
+conformance-quiet: $(ENGINE)
+	$(RUNNER) run --reference -j $(JOBS) --seed 1 --output-dir $(BUILD)/run
+
+.PHONY: runner-tests
+runner-tests: $(ENGINE)
+	cd tests/runner && $(PYTHON) -m unittest -q
+
+.PHONY: arrows
+arrows: ## check that the parts of the tree include one another as docs/architecture.md says
+	$(PYTHON) tests/arrows.py
+
+.PHONY: defects
+defects: $(ENGINE) ## compute the kill matrix: every defect against every case
+	$(RUNNER) defects -j $(JOBS)
+
+.PHONY: asan ubsan
+asan ubsan: ## the unit tests and the suites under AddressSanitizer and UBSan
+	$(MAKE) BUILD=build-asan SANITIZE=address,undefined OPT='-O1 -g' sanitized
+
+.PHONY: sanitized
+sanitized: all unit
+	NVME_CONFORM_ENGINE=$(abspath $(ENGINE)) $(RUNNER) run --reference -j $(JOBS) --seed 1 --output-dir $(BUILD)/run
+
+.PHONY: valgrind
+valgrind: $(UNIT) ## the unit tests under valgrind
+	@for t in $(UNIT); do echo "# $$t"; CK_FORK=no CK_DEFAULT_TIMEOUT=600 valgrind -q --error-exitcode=99 --leak-check=full \
+		--errors-for-leak-kinds=definite,indirect,possible $$t || exit 1; done
+
+.PHONY: coverage
+coverage: ## line and branch coverage of lib/ from the unit tests and the suites
+	$(MAKE) BUILD=build-cov OPT='-O0 -g --coverage' HARDEN= LDFLAGS='--coverage' all unit
+	NVME_CONFORM_ENGINE=$(CURDIR)/build-cov/nvme-conform-engine $(RUNNER) run --reference -j $(JOBS) --seed 1 --output-dir build-cov/run
+	gcovr -r . --filter 'lib/' --object-directory build-cov --print-summary -o build-cov/coverage.txt && tail -n 5 build-cov/coverage.txt
+
+C_FILES := $(sort $(wildcard lib/*/*.[ch] suites/*.[ch] harness/engine/*.[ch] tests/*/*.[ch] tests/bench/*.[ch]))
+
+.PHONY: lint
+lint: ## clang-format, clang-tidy, cppcheck
+	clang-format --dry-run --Werror $(C_FILES)
+	clang-tidy --quiet $(LIB_SRC) $(SUITE_SRC) $(ENGINE_SRC) -- $(CPPFLAGS) -std=c17 $(PKG_CFLAGS) $(CHECK_CFLAGS)
+	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+		--suppressions-list=.cppcheck -Ilib -I. $(LIB_SRC) $(SUITE_SRC) $(ENGINE_SRC)
+
+.PHONY: format
+format: ## clang-format everything in place
+	clang-format -i $(C_FILES)
+
+.PHONY: install uninstall
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nvme-conform $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(ENGINE) $(DESTDIR)$(PREFIX)/lib/nvme-conform/
+	git ls-files harness 2>/dev/null | grep -v '^harness/engine/' | \
+		while read -r f; do install -D -m "$$(stat -c %a "$$f")" "$$f" "$(DESTDIR)$(PREFIX)/lib/nvme-conform/$$f"; done
+	ln -sf ../lib/nvme-conform/harness/nvme-conform $(DESTDIR)$(PREFIX)/bin/nvme-conform
+	install -m 644 docs/man/nvme-conform.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+uninstall: ## remove what install put there
+	rm -rf $(DESTDIR)$(PREFIX)/lib/nvme-conform $(DESTDIR)$(PREFIX)/bin/nvme-conform \
+		$(DESTDIR)$(PREFIX)/share/man/man1/nvme-conform.1
+
+.PHONY: dist
+dist: ## a source archive of HEAD
+	git archive --prefix=nvme-conform-$(VERSION)/ -o nvme-conform-$(VERSION).tar.gz HEAD
+
+# Figures are ratios within one run; never a test.
+$(BUILD)/bench: $(BUILD)/tests/bench/bench.o $(call obj,$(filter-out harness/engine/main.c,$(ENGINE_SRC)) $(SUITE_SRC)) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(PKG_LIBS)
+
+.PHONY: bench
+bench: $(BUILD)/bench $(ENGINE) ## cost of a case over its Diffie-Hellman operations, and of the whole run
+	$(BUILD)/bench
+	$(PYTHON) tests/bench/whole_run.py $(JOBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -58,7 +147,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
 
 .PHONY: unit
-unit: $(UNIT) seeds
+unit: $(UNIT) seeds ## the unit tests of lib/
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
 
 # Every fuzz target once over its seeds, with any compiler: what fuzzing found stays fixed.
@@ -85,7 +174,7 @@ $(BUILD)/libfuzzer/%: tests/fuzz/%.c $(LIB_SRC)
 		-fno-sanitize-recover=all -o $@ $< $(LIB_SRC) $(PKG_LIBS)
 
 .PHONY: fuzz
-fuzz: $(FUZZ_BIN)
+fuzz: $(FUZZ_BIN) ## libFuzzer on every decoder and engine, FUZZ_SECONDS each
 	@for t in $(FUZZ_NAMES); do mkdir -p $(BUILD)/libfuzzer/$$t.corpus; \
 		$(BUILD)/libfuzzer/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4608 -print_final_stats=1 \
 			-artifact_prefix=$(BUILD)/libfuzzer/$$t- $(BUILD)/libfuzzer/$$t.corpus tests/fuzz/seeds/$$t || exit 1; done
@@ -95,11 +184,11 @@ $(BUILD)/keytool: $(BUILD)/tests/support/keytool.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
 
 .PHONY: crosscheck
-crosscheck: $(BUILD)/keytool
+crosscheck: $(BUILD)/keytool ## compare our secrets with nvme-cli's, where it is installed
 	$(PYTHON) tests/vectors/crosscheck_nvme_cli.py $<
 
 .PHONY: clean
-clean:
+clean: ## remove everything built
 	rm -rf build build-*
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
