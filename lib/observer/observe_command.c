@@ -325,7 +325,9 @@ static void judge_sqhd(
 	} else if (!conn->connected || conn->flow_off) {
 		return;
 	}
-	if (cqe->sqhd >= size)
+	if (size > 1 &&
+		cqe->sqhd >=
+			size) /* SQSIZE 0 is no queue; that it was taken has a row of its own */
 		nvc_obs_violated(conn, REQ_C_068, "SQHD below the queue size",
 			"SQHD %u in a queue of %u entries", cqe->sqhd, size);
 }

@@ -191,23 +191,6 @@ static void describe(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu, char 
 		nvc_slice_of(command->message, command->message_len), text + len, size - len);
 }
 
-static void show(struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice bytes,
-	const char *text)
-{
-	struct nvc_observer *observer = conn->observer;
-	struct nvc_observed_packet packet = {.kind = NVC_OBSERVED_PDU,
-		.packet = observer->packets,
-		.conn = conn->id,
-		.direction = direction,
-		.time = observer->now,
-		.type = bytes.data[0],
-		.bytes = bytes,
-		.text = text};
-
-	if (observer->sink.packet)
-		observer->sink.packet(observer->sink.self, &packet);
-}
-
 static void judge_pdu(struct nvc_obs_conn *conn, enum nvc_direction direction,
 	const struct nvc_pdu *pdu, bool decoded, enum nvc_fes fes, uint32_t fei,
 	struct nvc_slice bytes)
@@ -255,6 +238,6 @@ void nvc_obs_pdu(struct nvc_obs_conn *conn, enum nvc_direction direction, struct
 	} else {
 		snprintf(text, sizeof(text), "unreadable PDU: %s", err.text);
 	}
-	show(conn, direction, bytes, text);
+	nvc_obs_show(conn, direction, bytes, text);
 	judge_pdu(conn, direction, &pdu, decoded, fes, fei, bytes);
 }

@@ -54,7 +54,7 @@ static struct nvc_obs_conn **find_conn(struct nvc_observer *observer, unsigned i
 }
 
 static void tell(const struct nvc_obs_conn *conn, enum nvc_observed_kind kind,
-	enum nvc_direction direction, const char *text)
+	enum nvc_direction direction, struct nvc_slice bytes, const char *text)
 {
 	const struct nvc_observer *observer = conn->observer;
 	struct nvc_observed_packet packet = {.kind = kind,
@@ -62,10 +62,24 @@ static void tell(const struct nvc_obs_conn *conn, enum nvc_observed_kind kind,
 		.conn = conn->id,
 		.direction = direction,
 		.time = observer->now,
+		.type = bytes.len ? bytes.data[0] : 0,
+		.bytes = bytes,
 		.text = text};
 
 	if (observer->sink.packet)
 		observer->sink.packet(observer->sink.self, &packet);
+}
+
+static void tell_event(const struct nvc_obs_conn *conn, enum nvc_observed_kind kind,
+	enum nvc_direction direction, const char *text)
+{
+	tell(conn, kind, direction, nvc_slice_of(NULL, 0), text);
+}
+
+void nvc_obs_show(struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice bytes,
+	const char *text)
+{
+	tell(conn, NVC_OBSERVED_PDU, direction, bytes, text);
 }
 
 bool nvc_obs_judges(const struct nvc_obs_conn *conn, enum nvc_observer_judge side)
@@ -104,7 +118,7 @@ void nvc_obs_host_is_bent(struct nvc_obs_conn *conn, const char *why)
 	conn->host_bent = true;
 	snprintf(text, sizeof(text), "%s: answers are no longer judged against what the host asked",
 		why);
-	tell(conn, NVC_OBSERVED_NOTE, NVC_H2C, text);
+	tell_event(conn, NVC_OBSERVED_NOTE, NVC_H2C, text);
 }
 
 enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int conn, bool tls,
@@ -126,7 +140,7 @@ enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int co
 	observer->conns = opened;
 	observer->num_conns++;
 	observer->now = time;
-	tell(opened, NVC_OBSERVED_OPEN, NVC_H2C, label ? label : "");
+	tell_event(opened, NVC_OBSERVED_OPEN, NVC_H2C, label ? label : "");
 	return NVC_OK;
 }
 
@@ -154,7 +168,7 @@ static void lose(struct nvc_obs_conn *conn, enum nvc_direction direction, const 
 	if (direction == NVC_H2C)
 		nvc_obs_host_is_bent(conn, why);
 	else
-		tell(conn, NVC_OBSERVED_NOTE, direction, why);
+		tell_event(conn, NVC_OBSERVED_NOTE, direction, why);
 }
 
 static void bad_length(struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice in)
@@ -163,9 +177,13 @@ static void bad_length(struct nvc_obs_conn *conn, enum nvc_direction direction, 
 	char why[96];
 
 	conn->observer->packets++;
-	snprintf(why, sizeof(why), "PDU of type %02xh with PLEN %u cannot be framed", in.data[0],
+	snprintf(why, sizeof(why), "PDU of type %02xh with PLEN %u, which cannot be", in.data[0],
 		plen);
-	lose(conn, direction, why);
+	nvc_obs_show(conn, direction, nvc_slice_sub(in, 0, NVC_PDU_CH_LEN), why);
+	lose(conn, direction,
+		direction == NVC_H2C ? "PDUs of the host cannot be told apart"
+				     : "PDUs of the controller cannot be told apart: the rest is "
+				       "not judged");
 	if (direction == NVC_C2H)
 		nvc_obs_violated(conn, REQ_N_003, "a PLEN that fits the PDU type", "%s", why);
 }
@@ -230,7 +248,7 @@ static void add_bytes(
 		lose(conn, direction, "out of memory");
 		return;
 	}
-	if (rest.len > 0)
+	if (rest.len > 0 && rest.data != stream->data)
 		memmove(stream->data, rest.data, rest.len);
 	stream->len = rest.len;
 }
@@ -261,7 +279,7 @@ void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c
 	if (!found)
 		return;
 	observer->now = time;
-	tell(found, NVC_OBSERVED_END, h2c ? NVC_H2C : NVC_C2H, reason ? reason : "");
+	tell_event(found, NVC_OBSERVED_END, h2c ? NVC_H2C : NVC_C2H, reason ? reason : "");
 	found->streams[h2c ? NVC_H2C : NVC_C2H].ended = true;
 	if (found->streams[NVC_H2C].ended && found->streams[NVC_C2H].ended)
 		nvc_observer_forget(observer, conn);

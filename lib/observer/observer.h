@@ -32,9 +32,8 @@ struct nvc_observed_packet {
 	enum nvc_direction direction; /* of a PDU, an end or a note */
 	uint64_t time;		      /* as given by the caller */
 	uint8_t type;		      /* of a PDU: enum nvc_pdu_type */
-	struct nvc_slice bytes;	      /* of a PDU: all of it */
-	const char *
-		text; /* one line; the last C2HData of an Authentication Receive shows the whole message */
+	struct nvc_slice bytes; /* of a PDU: all of it; its first 8 bytes where PLEN cannot be */
+	const char *text; /* one line; the last C2HData of a message shows all of the message */
 };
 
 /* Whom the observer tells; both are called from within nvc_observer_open, _bytes and _end. Either may be NULL. */

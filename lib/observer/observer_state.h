@@ -130,6 +130,10 @@ void nvc_obs_violated(struct nvc_obs_conn *conn, enum req_id req, const char *ex
 /* nvc_obs_judges tells whether `side` is judged. */
 bool nvc_obs_judges(const struct nvc_obs_conn *conn, enum nvc_observer_judge side);
 
+/* nvc_obs_show writes the PDU under way into the transcript. */
+void nvc_obs_show(struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice bytes,
+	const char *text);
+
 /* nvc_obs_host_is_bent gives up the checks that lean on what the host sent, and says why. */
 void nvc_obs_host_is_bent(struct nvc_obs_conn *conn, const char *why);
 
