@@ -146,6 +146,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
 
+.SECONDARY: # keep the objects of the unit tests
+
 .PHONY: unit
 unit: $(UNIT) seeds ## the unit tests of lib/
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
@@ -161,7 +163,8 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB)
 
 .PHONY: seeds
 seeds: $(FUZZ_SEEDERS)
-	@for t in $(FUZZ_NAMES); do echo "# $$t over its seeds"; $(BUILD)/fuzz/$$t tests/fuzz/seeds/$$t/* || exit 1; done
+	@for t in $(FUZZ_NAMES); do test -d tests/fuzz/seeds/$$t || { echo "# $$t has no seeds"; continue; }; \
+		echo "# $$t over its seeds"; $(BUILD)/fuzz/$$t tests/fuzz/seeds/$$t/* || exit 1; done
 
 # libFuzzer for FUZZ_SECONDS per target; the corpus grows in $(BUILD), findings are left beside it.
 FUZZ_SECONDS ?= 20
@@ -177,7 +180,7 @@ $(BUILD)/libfuzzer/%: tests/fuzz/%.c $(LIB_SRC)
 fuzz: $(FUZZ_BIN) ## libFuzzer on every decoder and engine, FUZZ_SECONDS each
 	@for t in $(FUZZ_NAMES); do mkdir -p $(BUILD)/libfuzzer/$$t.corpus; \
 		$(BUILD)/libfuzzer/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4608 -print_final_stats=1 \
-			-artifact_prefix=$(BUILD)/libfuzzer/$$t- $(BUILD)/libfuzzer/$$t.corpus tests/fuzz/seeds/$$t || exit 1; done
+			-artifact_prefix=$(BUILD)/libfuzzer/$$t- $(BUILD)/libfuzzer/$$t.corpus $$(ls -d tests/fuzz/seeds/$$t 2>/dev/null) || exit 1; done
 
 # What nvme-cli and lib/crypto think of the same secrets; a skip line where nvme-cli is not installed.
 $(BUILD)/keytool: $(BUILD)/tests/support/keytool.o $(LIB)
