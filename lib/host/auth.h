@@ -235,7 +235,8 @@ struct nvc_auth_outcome {
 /*
  * nvc_auth_run does the whole exchange with `auth` as it is set up (bends included). On success with SC_C other than 0 the PSK goes to the
  * host (nvc_host_keep_psk): host->psk is the newest, host->previous_psk the one before. With SHA-512 there is none (has_psk false). When a message
- * must be refused by the specification, AUTH_Failure2 is sent. Returns the outcome's kind, NVC_OUTCOME_SUCCESS or another.
+ * must be refused by the specification, AUTH_Failure2 is sent. AUTH_Failure1 counts without its response capsule, Challenge and Success1
+ * do not (ENDED or TIMEOUT, capsule_lost set). Returns the outcome's kind, NVC_OUTCOME_SUCCESS or another.
  */
 enum nvc_auth_outcome_kind nvc_auth_run(struct nvc_auth *auth, struct nvc_auth_outcome *outcome);
 

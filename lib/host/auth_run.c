@@ -99,6 +99,16 @@ static bool refuse(struct run *run, uint8_t rcodeex, const char *why)
 	return stop(run, NVC_OUTCOME_FAILURE2, "%s", why);
 }
 
+/* A refusal is one without its response capsule too; a command that was never answered is no success. */
+static bool stop_without_capsule(struct run *run)
+{
+	const enum nvc_end end = nvc_queue_info(run->auth->queue)->end;
+
+	run->outcome->end = end;
+	return stop(run, end != NVC_END_OPEN ? NVC_OUTCOME_ENDED : NVC_OUTCOME_TIMEOUT,
+		"the message came, the response capsule behind it did not");
+}
+
 /* Takes the next message, which has to be `expected`. */
 static bool receive_message(struct run *run, enum nvc_auth_step step, uint16_t expected)
 {
@@ -124,6 +134,8 @@ static bool receive_message(struct run *run, enum nvc_auth_step step, uint16_t e
 		return stop(run, NVC_OUTCOME_FAILURE1, "%s",
 			received.t_id_foreign ? "with a T_ID that is not ours" : "");
 	}
+	if (received.capsule_lost)
+		return stop_without_capsule(run);
 	if (received.kind == NVC_RECEIVED_MESSAGE && received.message != expected) {
 		const char *name = nvc_name_of(nvc_auth_message_names, received.message);
 

@@ -21,7 +21,7 @@ struct nvc_host_observer {
 
 /*
  * A host and the subsystem it talks to. The caller owns it, sets it up with nvc_host_init, fills what it wants and
- * ends it with nvc_host_fini. Strings and slices are borrowed.
+ * ends it with nvc_host_fini. Strings and slices are borrowed. It must not be copied or moved while it has queues.
  */
 struct nvc_host {
 	const struct nvc_world *world;
@@ -94,7 +94,7 @@ enum nvc_result nvc_host_concat(struct nvc_host *host, enum nvc_auth_mode mode,
 	struct nvc_auth_outcome *outcome, struct nvc_error *err);
 
 /* nvc_host_admin establishes an admin queue (`psk` NULL: plain TCP) and authenticates on it (NOSC, `mode`) when the Connect response asks with ATR.
- * NVC_E_REFUSED when that did not succeed. `outcome` (may be NULL) is NVC_OUTCOME_NONE when nothing was asked. */
+ * NVC_E_REFUSED when that did not succeed; `*queue` is there all the same, to be looked at. `outcome` (may be NULL) is NVC_OUTCOME_NONE when nothing was asked. */
 enum nvc_result nvc_host_admin(struct nvc_host *host, const struct nvc_tls_psk *psk,
 	enum nvc_auth_mode mode, struct nvc_queue **queue, struct nvc_auth_outcome *outcome,
 	struct nvc_error *err);

@@ -327,6 +327,53 @@ START_TEST(other_ends_are_told_apart)
 }
 END_TEST
 
+START_TEST(an_end_at_any_byte_is_no_success)
+{
+	struct exchange ex = exchange_at(index_of("h1_g0_bidir"));
+	const size_t whole = 128 + 24 + 24 + (24 + ex.challenge.len + 24) + 24 +
+			     (24 + ex.success1.len + 24) + 24;
+
+	for (size_t cut = 128 + 24; cut <= whole; cut++) {
+		struct stage *stage =
+			STAGE(EXCHANGE(ex), MESSAGE(take_message, HEXED(ex.success2)));
+		struct nvc_auth_outcome outcome;
+		struct nvc_auth auth;
+
+		stage->script.cut_after = cut;
+		prepare(stage, &ex, &auth);
+		nvc_auth_run(&auth, &outcome);
+		if (cut < whole) {
+			ck_assert_int_eq(outcome.kind, NVC_OUTCOME_ENDED);
+			ck_assert_int_eq(outcome.end, NVC_END_FIN);
+			ck_assert_str_ne(outcome.why, "");
+		} else {
+			ck_assert_int_eq(outcome.kind, NVC_OUTCOME_SUCCESS);
+		}
+		nvc_auth_fini(&auth);
+		stage_close(stage);
+	}
+	json_decref(ex.root);
+}
+END_TEST
+
+START_TEST(success1_without_its_capsule_is_no_success)
+{
+	struct exchange ex = exchange_at(index_of("h1_g1_unidir"));
+	struct stage *stage = STAGE(OPENING, MESSAGE(take_message, HEXED(ex.negotiate)),
+		MESSAGE(give_message, HEXED(ex.challenge)), COMMAND(answer_success),
+		MESSAGE(_i == 0 ? give_message_and_end : give_message_only, HEXED(ex.success1)));
+	struct nvc_auth_outcome outcome;
+	struct nvc_auth auth;
+
+	prepare(stage, &ex, &auth);
+	ck_assert_int_eq(
+		nvc_auth_run(&auth, &outcome), _i == 0 ? NVC_OUTCOME_ENDED : NVC_OUTCOME_TIMEOUT);
+	ck_assert(outcome.capsule_lost);
+	ck_assert_int_eq(outcome.step, NVC_STEP_SUCCESS1);
+	finish(stage, &ex, &auth);
+}
+END_TEST
+
 START_TEST(without_a_secret_nothing_is_sent)
 {
 	struct stage *stage = STAGE(OPENING);
@@ -603,6 +650,8 @@ int main(void)
 	tcase_add_loop_test(tc, forbidden_values_of_the_challenge_are_refused, 0, 4);
 	tcase_add_loop_test(tc, failure1_is_the_outcome, 0, 3);
 	tcase_add_loop_test(tc, other_ends_are_told_apart, 0, 4);
+	tcase_add_test(tc, an_end_at_any_byte_is_no_success);
+	tcase_add_loop_test(tc, success1_without_its_capsule_is_no_success, 0, 2);
 	tcase_add_test(tc, without_a_secret_nothing_is_sent);
 	tcase_add_loop_test(tc, generated_psk_opens_tls, 0, 2);
 	tcase_add_test(tc, steps_in_any_order);

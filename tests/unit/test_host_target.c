@@ -201,6 +201,36 @@ START_TEST(new_then_replace_three_times)
 }
 END_TEST
 
+START_TEST(commands_that_wait_and_commands_that_end)
+{
+	struct town *town = town_new(NVC_POLICY_PERMITTED);
+	struct nvc_completion done;
+	struct nvc_queue *admin, *io;
+	uint16_t event, identify;
+	enum nvc_end end;
+
+	OK(nvc_host_admin(&town->host, NULL, NVC_AUTH_UNIDIRECTIONAL, &admin, NULL, &err));
+	OK(nvc_do_enable(admin, &err));
+	OK(nvc_submit_async_event(admin, &event, &err));
+	OK(nvc_submit_identify(admin, NVC_CNS_CONTROLLER, 0, &identify, &err));
+	OK(nvc_queue_wait(admin, identify, 0, &done, &err));
+	ck_assert_uint_eq(done.data.len, NVC_IDENTIFY_LEN);
+	ck_assert_int_eq(nvc_queue_wait(admin, event, NVC_SEC(1), &done, NULL), NVC_E_TIMEOUT);
+	OK(nvc_host_io(&town->host, admin, 1, NULL, &io, &err));
+	ck_assert_uint_eq(nvc_queue_info(io)->cntlid, nvc_queue_info(admin)->cntlid);
+	OK(nvc_do_disconnect(io, &done, &err));
+	ck_assert_uint_eq(done.status, 0);
+	OK(nvc_queue_await_end(io, 0, &end, &err));
+	ck_assert_int_ne(end, NVC_END_OPEN);
+	OK(nvc_do_disconnect(admin, &done, &err));
+	ck_assert_uint_eq(done.status, NVC_SC_INVALID_QUEUE_TYPE);
+	OK(nvc_queue_usable(admin, 0, NULL, &err));
+	expect_no_violation(admin);
+	expect_no_violation(io);
+	town_close(town);
+}
+END_TEST
+
 START_TEST(discovery_log_is_read)
 {
 	struct town *town = town_new(NVC_POLICY_PERMITTED);
@@ -233,6 +263,7 @@ int main(void)
 	tcase_add_test(tc, wrong_secret_is_failure1);
 	tcase_add_loop_test(tc, an_admin_and_an_io_queue_at_work, 0, 4);
 	tcase_add_loop_test(tc, new_then_replace_three_times, 0, 4);
+	tcase_add_test(tc, commands_that_wait_and_commands_that_end);
 	tcase_add_test(tc, discovery_log_is_read);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
