@@ -4,7 +4,7 @@
 import os
 import sys
 
-from . import __version__, defects, listing, options, run, target
+from . import __version__, compare, defects, listing, options, run, target
 from .errors import EXIT_INTERRUPTED, RunnerError, ToolError
 
 SUBCOMMANDS = {
@@ -12,6 +12,7 @@ SUBCOMMANDS = {
     "run": (run, "judge a target, or the embedded reference target"),
     "target": (target, "be the reference target, for real hosts"),
     "defects": (defects, "break the reference target in every known way and see which case notices"),
+    "compare": (compare, "compare the verdicts of a run with recorded ones"),
 }
 GATE = "boot a Linux kernel in a virtual machine and judge its target"
 EPILOG = """exit status: 0 all judged, nothing failed; 1 something failed; 2 wrong argument, secret or file;
@@ -31,10 +32,10 @@ def _parser():
 
 def _gate(argv):
     try:
-        from harness.vm import gate
+        from harness.vm import command
     except ImportError as error:
         raise ToolError(f"the kernel gate is not installed here ({error})") from None
-    return gate.main(argv)
+    return command.main(argv)
 
 
 def main(argv):

@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import secrets
+import shlex
 import signal
 import sys
 import time
@@ -88,7 +89,10 @@ class Run:
 
     def again(self, *idents):
         """again returns the command that runs these cases (none: all) again, with seed and without secrets."""
-        words = ["run", *idents, *self.target.again, "--seed", f"0x{self.seed:x}"]
+        # A caller that set the target up (the gate) knows better how to come here again.
+        caller = shlex.split(os.environ.get("NVME_CONFORM_AGAIN", ""))
+        words = [*caller, *idents] if caller else ["run", *idents, *self.target.again]
+        words += ["--seed", f"0x{self.seed:x}"]
         for name in self.defects:
             words += ["--defect", name]
         if self.fault != "none":

@@ -151,6 +151,13 @@ class Again(RunnerTest):
         self.assertIn("(with the secret in NVME_CONFORM_DHCHAP_SECRET)", done.stdout)
 
 
+    def test_caller_that_set_up_the_target(self):
+        self.run_suite("timer.*", "--seed", "1", fake={"cases": {"timer.expires": {"behaviour": "fail"}}},
+                       env={"NVME_CONFORM_AGAIN": "gate --kernel 7.3.4"})
+        words = shlex.split(self.case("timer.expires")["again"])
+        self.assertEqual(words[1:], ["gate", "--kernel", "7.3.4", "timer.expires", "--seed", "0x1"])
+
+
 class Place(RunnerTest):
     def test_seed_is_random_and_shown(self):
         seeds = set()
