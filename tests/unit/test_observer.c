@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "observer/observer.h"
+#include "observer_rows.h"
 #include "observer_talk.h"
 
 /* What the observer said. */
@@ -107,29 +108,6 @@ static void expect(const struct talk *talk, bool tls, size_t until, unsigned int
 	}
 }
 
-static const struct clean {
-	const char *what;
-	struct plan plan;
-} clean[] = {
-	{"one-way", {.dhgid = NVC_DH_2048, .identify = true}},
-	{"one-way with ATR", {.authreq = NVC_CONNECT_ATR, .identify = true}},
-	{"two-way", {.two_way = true, .dhgid = NVC_DH_3072}},
-	{"NULL group", {.dhgid = NVC_DH_NULL}},
-	{"I/O queue", {.qid = 1}},
-	{"NEWTLSPSK", {.sc_c = NVC_SC_C_NEWTLSPSK, .dhgid = NVC_DH_3072}},
-	{"NEWTLSPSK, two-way", {.sc_c = NVC_SC_C_NEWTLSPSK, .two_way = true, .dhgid = NVC_DH_3072}},
-	{"REPLACETLSPSK", {.tls = true, .sc_c = NVC_SC_C_REPLACETLSPSK, .dhgid = NVC_DH_8192}},
-	{"refused", {.refuse = true}},
-	{"padded to AL", {.send_al = NVC_AUTH_RECEIVE_LEN, .dhgid = NVC_DH_2048}},
-	{"two C2HData", {.split = true, .dhgid = NVC_DH_2048}},
-	{"header digest", {.dgst = NVC_DGST_HEADER, .identify = true}},
-	{"data digest", {.dgst = NVC_DGST_DATA, .split = true}},
-	{"both digests",
-		{.dgst = NVC_DGST_HEADER | NVC_DGST_DATA, .dhgid = NVC_DH_2048, .split = true}},
-	{"without authentication", {.no_auth = true}},
-	{"DISSQFC asked for, not granted", {.cattr = NVC_CATTR_DISSQFC}},
-};
-
 START_TEST(clean_violates_nothing)
 {
 	const struct clean *row = &clean[_i];
@@ -142,112 +120,6 @@ START_TEST(clean_violates_nothing)
 	ck_assert_uint_eq(heard.num_packets, talk.num);
 }
 END_TEST
-
-/* One field, overwritten little-endian; no digests, so that nothing else has to follow. */
-static const struct bent {
-	enum req_id want;
-	unsigned int pdu, at, size;
-	uint64_t value;
-	unsigned int until; /* PDUs shown; 0: all */
-	struct plan plan;
-} bent[] = {
-	{REQ_C_001, IC_RESP, 1, 1, 0x10, 0, {0}},
-	{REQ_C_001, IC_RESP, 2, 1, 24, 0, {0}},
-	{REQ_C_001, IC_RESP, 3, 1, 8, 0, {0}},
-	{REQ_C_002, IC_RESP, 8, 1, 1, 0, {0}},
-	{REQ_C_003, IC_RESP, 10, 1, 32, 2, {0}},
-	{REQ_C_003, IC_RESP, 11, 1, 4, 0, {0}},
-	{REQ_C_003, IC_RESP, 16, 1, 1, 0, {0}},
-	{REQ_C_003, IC_RESP, 127, 1, 1, 0, {0}},
-	{REQ_C_004, IC_RESP, 12, 1, 2, 0, {0}},
-	{REQ_C_005, IC_RESP, 12, 4, 4092, 0, {0}},
-	{REQ_C_006, IC_RESP, 11, 1, NVC_DGST_HEADER, 0, {0}},
-	{REQ_C_006, IC_RESP, 11, 1, NVC_DGST_DATA, 0, {0}},
-	{REQ_C_008, IC_REQ, 8, 1, 1, 0, {0}},
-	{REQ_C_009, IC_REQ, 10, 1, 32, 2, {0}},
-	{REQ_C_010, IC_REQ, 10, 1, 31, 0, {.no_auth = true}},
-	{REQ_C_021, CONNECT_RESP, 1, 1, NVC_FLAG_HDGST, 0, {0}},
-	{REQ_C_022, CHALLENGE, 1, 1, NVC_FLAG_LAST | NVC_FLAG_DDGST, 0, {0}},
-	{REQ_C_040, CONNECT_RESP, 1, 1, 0x80, 0, {0}},
-	{REQ_C_040, CONNECT_RESP, 1, 1, NVC_FLAG_LAST, 0, {0}},
-	{REQ_N_003, CONNECT_RESP, 2, 1, 25, 0, {0}},
-	{REQ_N_003, CONNECT_RESP, 0, 1, 0x0b, 4, {0}},
-	{REQ_N_003, CONNECT_RESP, 4, 4, 7, 0, {0}},
-	{REQ_N_003, CONNECT_RESP, 4, 4, UINT32_MAX, 0, {0}},
-	{REQ_C_068, CONNECT_RESP, CQE_AT + 12, 2, 77, 0, {0}},
-	{REQ_C_068, CONNECT_RESP, CQE_AT + 8, 2, QUEUE_SIZE, 0, {0}},
-	{REQ_C_068, CONNECT_RESP, CQE_AT + 8, 2, 0xffff, 0, {0}},
-	{REQ_C_068, NEGOTIATE_RESP, CQE_AT + 8, 2, 0xffff, 0, {0}},
-	{REQ_C_068, NEGOTIATE_RESP, CQE_AT + 14, 1, 1, 0, {0}},
-	{REQ_C_047, CONNECT_RESP, CQE_AT + 14, 2, NVC_SC_INVALID_FIELD << 1, 4, {0}},
-	{REQ_C_042, CONNECT, CQE_AT + 40, 2, 1, 0, {0}},
-	{REQ_C_043, CONNECT, CQE_AT + 44, 2, 0, 3 + 1, {.cattr = NVC_CATTR_DISSQFC}},
-	{REQ_C_045, CONNECT, HEAD + 48 + 256, 1, 0, 0, {0}},
-	{REQ_C_046, CONNECT, HEAD + 48 + 512, 1, 0, 0, {0}},
-	{REQ_C_054, CONNECT_RESP, CQE_AT + 1, 1, 0xff, 0, {0}},
-	{REQ_C_054, CONNECT_RESP, CQE_AT + 2, 1, 1, 0, {0}},
-	{REQ_C_054, CONNECT_RESP, CQE_AT + 3, 1, 0x80, 0, {0}},
-	{REQ_C_056, CONNECT_RESP, CQE_AT + 2, 1, 6, 0, {0}},
-	{REQ_C_075, NEGOTIATE_RESP, CQE_AT + 14, 2, NVC_SC_AUTH_REQUIRED << 1, 6, {0}},
-	{REQ_C_076, NEGOTIATE, CQE_AT + 43, 1, 0xea, 0, {0}},
-	{REQ_C_077, NEGOTIATE, CQE_AT + 41, 1, 2, 0, {0}},
-	{REQ_C_079, NEGOTIATE, CQE_AT + 44, 1, 71, 0, {0}},
-	{REQ_C_080, CHALLENGE, 0, 0, 0, 0, {.al = 40}},
-	{REQ_C_080, CHALLENGE, 0, 0, 0, 9, {.al = 40, .send_al = 40}},
-	{REQ_C_037, CHALLENGE, 1, 1, 0, 0, {0}},
-	{REQ_C_037, CHALLENGE, 12, 1, 4, 0, {0}},
-	{REQ_C_037, CHALLENGE, 1, 1, NVC_FLAG_LAST, 0, {.split = true}},
-	{REQ_C_037, CHALLENGE + 1, 12, 1, 8, 0, {.split = true}},
-	{REQ_C_038, CHALLENGE, 1, 1, NVC_FLAG_SUCCESS | NVC_FLAG_LAST, CHALLENGE_RESP, {0}},
-	{REQ_N_003, CHALLENGE, 16, 1, 1, 0, {0}},
-	{REQ_C_120, CHALLENGE, HEAD + 1, 1, 3, 9, {0}},
-	{REQ_C_120, CHALLENGE, HEAD + 0, 1, 2, 9, {0}},
-	{REQ_C_120, CHALLENGE, HEAD + 2, 1, 1, 0, {0}},
-	{REQ_C_120, CHALLENGE, HEAD + 4, 1, 1, 0, {0}},
-	{REQ_C_120, CHALLENGE, HEAD + 6, 1, 48, 0, {0}},
-	{REQ_C_120, CHALLENGE, HEAD + 7, 1, 1, 0, {0}},
-	{REQ_C_092, CHALLENGE, HEAD + 8, 1, 2, 0, {0}},
-	{REQ_C_093, CHALLENGE, HEAD + 9, 1, 1, 0, {0}},
-	{REQ_C_093, CHALLENGE, HEAD + 9, 1, 0x7f, 0, {.dhgid = NVC_DH_2048}},
-	{REQ_C_121, CHALLENGE, HEAD + 10, 2, 252, 0, {.dhgid = NVC_DH_2048}},
-	{REQ_C_121, CHALLENGE, HEAD + 10, 2, 4, 0, {0}},
-	{REQ_C_122, CHALLENGE, HEAD + 12, 4, 0, 0, {0}},
-	{REQ_C_125, CHALLENGE, HEAD + 16 + 32 + 255, 1, 0, 0, {.dhgid = NVC_DH_2048}},
-	{REQ_C_125, CHALLENGE, HEAD + 16 + 32 + 255, 1, 1, 0, {.dhgid = NVC_DH_2048}},
-	{REQ_C_195, CHALLENGE, HEAD + 9, 1, 0, 0,
-		{.dhgid = NVC_DH_2048, .sc_c = NVC_SC_C_NEWTLSPSK}},
-	{REQ_C_086, CHALLENGE, HEAD + 48, 1, 1, 0, {.send_al = 4096}},
-	{REQ_C_086, CHALLENGE, HEAD + 4095, 1, 1, 0, {.send_al = 4096}},
-	{REQ_C_130, SUCCESS1, HEAD + 8, 1, 1, 0, {0}},
-	{REQ_C_190, SUCCESS1, HEAD + 8, 1, 1, 0,
-		{.dhgid = NVC_DH_2048, .sc_c = NVC_SC_C_NEWTLSPSK}},
-	{REQ_C_132, SUCCESS1, HEAD + 8, 1, 0, 0, {.two_way = true}},
-	{REQ_C_131, SUCCESS1, HEAD + 2, 1, 1, 0, {0}},
-	{REQ_C_131, SUCCESS1, HEAD + 4, 1, 1, 0, {0}},
-	{REQ_C_131, SUCCESS1, HEAD + 6, 1, 48, 0, {0}},
-	{REQ_C_131, SUCCESS1, HEAD + 15, 1, 1, 0, {0}},
-	{REQ_C_131, SUCCESS1, HEAD + 16, 1, 1, 0, {0}},
-	{REQ_C_131, SUCCESS1, 0, 0, 0, 0, {.short_success = true}},
-	{REQ_C_131, SUCCESS1, HEAD + 1, 1, 1, 0, {0}},
-	{REQ_C_086, SUCCESS1, HEAD + 16 + 32, 1, 1, 0, {.send_al = 4096}},
-	{REQ_C_171, SUCCESS1, HEAD + 2, 1, 1, 0, {.refuse = true}},
-	{REQ_C_171, SUCCESS1, HEAD + 4, 1, 1, 0, {.refuse = true}},
-	{REQ_C_171, SUCCESS1, HEAD + 6, 1, 2, 0, {.refuse = true}},
-	{REQ_C_171, SUCCESS1, HEAD + 7, 1, 0, 0, {.refuse = true}},
-	{REQ_C_171, SUCCESS1, HEAD + 7, 1, 8, 0, {.refuse = true}},
-	{REQ_C_086, SUCCESS1, HEAD + 8, 1, 1, 0, {.refuse = true, .send_al = 4096}},
-	{REQ_C_110, CHALLENGE, 0, 0, 0, 0, {.dhgid = NVC_DH_2048, .sc_c = 1}},
-	{REQ_C_112, CHALLENGE, 0, 0, 0, 0,
-		{.dhgid = NVC_DH_2048, .qid = 1, .sc_c = NVC_SC_C_NEWTLSPSK}},
-	{REQ_C_113, CHALLENGE, 0, 0, 0, 0, {.dhgid = NVC_DH_2048, .sc_c = NVC_SC_C_REPLACETLSPSK}},
-	{REQ_C_114, CHALLENGE, 0, 0, 0, 0,
-		{.dhgid = NVC_DH_2048, .tls = true, .sc_c = NVC_SC_C_NEWTLSPSK}},
-	{REQ_C_210, CHALLENGE, 0, 0, 0, 0,
-		{.dhgid = NVC_DH_2048, .tls = true, .qid = 1, .sc_c = NVC_SC_C_REPLACETLSPSK}},
-	{REQ_C_071, CONNECT_RESP, CQE_AT + 2, 1, 2, 0, {.no_auth = true}},
-	{REQ_C_071, CONNECT_RESP, CQE_AT + 2, 1, 4, 0, {.no_auth = true}},
-	{REQ_C_074, CONNECT_RESP, CQE_AT + 2, 1, 2, 0, {.no_auth = true, .qid = 1}},
-};
 
 static void bend(struct talk *talk, const struct bent *row)
 {
@@ -268,33 +140,6 @@ START_TEST(one_bent_field_violates_one_requirement)
 		what);
 }
 END_TEST
-
-/* The same for the host, whose side only replay judges. */
-static const struct bent bent_host[] = {
-	{REQ_H_01, IC_REQ, 8, 1, 1, 1, {0}},
-	{REQ_H_01, IC_REQ, 10, 1, 32, 1, {0}},
-	{REQ_H_01, IC_REQ, 20, 1, 1, 1, {0}},
-	{REQ_H_01, IC_REQ, 2, 1, 24, 1, {0}},
-	{REQ_H_14, CONNECT, CQE_AT + 40, 2, 1, 3, {0}},
-	{REQ_H_14, CONNECT, HEAD + 48, 1, 0, 3, {0}},
-	{REQ_H_15, CONNECT_RESP, CQE_AT + 2, 1, 2, 5, {.no_auth = true}},
-	{REQ_H_19, NEGOTIATE, CQE_AT + 43, 1, 0xea, 5, {0}},
-	{REQ_H_20, RECEIVE_1, 0, 0, 0, 7, {.al = 64}},
-	{REQ_H_21, NEGOTIATE, HEAD + 48 + 2, 1, 1, 6, {0}},
-	{REQ_H_21, NEGOTIATE, HEAD + 48 + 7, 1, 0, 6, {0}},
-	{REQ_H_21, NEGOTIATE, HEAD + 48 + 8 + 2, 1, 31, 6, {0}},
-	{REQ_H_21, NEGOTIATE, HEAD + 48 + 8 + 5, 1, 9, 6, {0}},
-	{REQ_H_23, NEGOTIATE, 0, 0, 0, 6, {.sc_c = NVC_SC_C_NEWTLSPSK}},
-	{REQ_H_24, NEGOTIATE, 0, 0, 0, 6,
-		{.qid = 1, .sc_c = NVC_SC_C_NEWTLSPSK, .dhgid = NVC_DH_2048}},
-	{REQ_H_25, NEGOTIATE, 0, 0, 0, 6, {.sc_c = NVC_SC_C_REPLACETLSPSK, .dhgid = NVC_DH_2048}},
-	{REQ_H_26, REPLY, HEAD + 48 + 4, 1, 1, 0, {0}},
-	{REQ_H_27, REPLY, HEAD + 48 + 6, 1, 48, 0, {0}},
-	{REQ_H_29, REPLY, HEAD + 48 + 16 + 64 + 255, 1, 1, 0, {.dhgid = NVC_DH_2048}},
-	{REQ_H_31, REPLY, HEAD + 48 + 16 + 32, 1, 1, 0, {0}},
-	{REQ_H_33, REPLY, HEAD + 48 + 8, 1, 2, 0,
-		{.sc_c = NVC_SC_C_NEWTLSPSK, .dhgid = NVC_DH_2048}},
-};
 
 START_TEST(bent_host_is_judged_in_replay_only)
 {
@@ -394,6 +239,151 @@ START_TEST(messages_out_of_order)
 	}
 	snprintf(what, sizeof(what), "order %d", _i);
 	expect(&talk, false, ALL, NVC_JUDGE_CONTROLLER, orders[_i].want, what);
+}
+END_TEST
+
+/* One Fabrics command that succeeds on a connected queue. */
+struct gate {
+	enum req_id want;
+	uint8_t fctype;
+	uint16_t qid;
+	uint32_t authreq;
+};
+
+START_TEST(commands_that_must_not_succeed)
+{
+	static const struct gate gates[] = {
+		{REQ_C_072, NVC_FCTYPE_PROPERTY_SET, 0, NVC_CONNECT_ATR},
+		{REQ_C_073, NVC_FCTYPE_PROPERTY_GET, 0, NVC_CONNECT_ASCR},
+		{REQ_C_064, NVC_FCTYPE_DISCONNECT, 0, 0},
+		{REQ_C_067, NVC_FCTYPE_PROPERTY_GET, 1, 0},
+		{REQ_NONE, NVC_FCTYPE_PROPERTY_SET, 0, 0},
+		{REQ_NONE, NVC_FCTYPE_PROPERTY_GET, 0, 0},
+		{REQ_NONE, NVC_FCTYPE_DISCONNECT, 1, 0},
+	};
+	const struct gate *gate = &gates[_i];
+	struct plan plan = {.qid = gate->qid, .authreq = gate->authreq};
+	struct nvc_cmd_fabrics command = {.fctype = gate->fctype};
+	static struct talk talk;
+
+	memset(&talk, 0, sizeof(talk));
+	say_ic(&talk, 0);
+	say_connect(&talk, &plan);
+	command.head = head(&talk, NVC_OPC_FABRICS, 0, 0);
+	say_command(&talk, &nvc_cmd_fabrics_layout, &command, nvc_slice_of(NULL, 0));
+	say_response(&talk, NVC_SC_SUCCESS, 0);
+	expect(&talk, false, ALL, NVC_JUDGE_CONTROLLER, gate->want, "gate");
+}
+END_TEST
+
+/* An Authentication Send whose message is fetched by R2T is followed like one in the capsule. */
+START_TEST(message_by_r2t)
+{
+	static const uint8_t garbage[72];
+	struct nvc_cmd_auth command = {.fctype = NVC_FCTYPE_AUTH_SEND,
+		.spsp0 = NVC_SPSP0,
+		.spsp1 = NVC_SPSP1,
+		.secp = NVC_SECP,
+		.length = 72};
+	struct nvc_pdu r2t = {.ch = {.type = NVC_PDU_R2T}, .xfer = {.cccid = 2, .length = 72}};
+	struct nvc_pdu data = {.ch = {.type = NVC_PDU_H2C_DATA, .flags = NVC_FLAG_LAST},
+		.xfer = {.cccid = 2, .length = 72},
+		.data = NVC_SLICE(garbage)};
+	struct plan plan = {0};
+	static struct talk talk;
+	size_t at;
+
+	memset(&talk, 0, sizeof(talk));
+	say_ic(&talk, 0);
+	say_connect(&talk, &plan);
+	command.head = head(&talk, NVC_OPC_FABRICS, NVC_SGL_TRANSPORT, 72);
+	say_command(&talk, &nvc_cmd_auth_send_layout, &command, nvc_slice_of(NULL, 0));
+	at = talk.num;
+	say(&talk, NVC_C2H, &r2t);
+	say(&talk, NVC_H2C, &data);
+	say_response(&talk, NVC_SC_SUCCESS, 0);
+	say_challenge(&talk, &plan);
+	/* Zeros are an AUTH_Negotiate that offers nothing, so no hash can have been chosen from it. */
+	expect(&talk, false, ALL, NVC_JUDGE_CONTROLLER, REQ_C_092, "message by R2T");
+	expect(&talk, false, at + 3, NVC_JUDGE_CONTROLLER, REQ_NONE, "R2T within TL");
+	talk.bytes[talk.start[at] + 16] = 73;
+	expect(&talk, false, at + 3, NVC_JUDGE_CONTROLLER, REQ_C_029, "R2T beyond TL");
+}
+END_TEST
+
+/* NULL beside another group: the choice is right, to answer at all is not. */
+START_TEST(null_group_with_concatenation)
+{
+	static const struct plan plan = {.sc_c = NVC_SC_C_NEWTLSPSK, .dhgid = NVC_DH_2048};
+	static struct talk talk;
+
+	converse(&talk, &plan);
+	talk.bytes[talk.start[NEGOTIATE] + HEAD + 48 + 8 + 3] = 2; /* DHLEN; the second id is 0 */
+	expect(&talk, false, ALL, NVC_JUDGE_CONTROLLER, REQ_C_115, "NULL offered too");
+}
+END_TEST
+
+static void count_notes(void *self, const struct nvc_observed_packet *packet)
+{
+	*(unsigned int *)self += packet->kind == NVC_OBSERVED_NOTE;
+}
+
+/* A hostile peer gets no memory out of the observer by never ending anything. */
+START_TEST(memory_is_bounded)
+{
+	static const struct plan plan = {.no_auth = true};
+	unsigned int conn, notes = 0;
+	struct nvc_observer_sink sink = {&notes, NULL, count_notes};
+	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_BOTH);
+	uint8_t huge[NVC_PDU_CH_LEN] = {NVC_PDU_CAPSULE_RESP, 0, 24, 0};
+	static struct talk talk;
+
+	for (conn = 0; conn < NVC_OBSERVER_MAX_CONNECTIONS; conn++)
+		ck_assert_int_eq(nvc_observer_open(observer, conn, false, 0, ""), NVC_OK);
+	ck_assert_int_eq(nvc_observer_open(observer, conn, false, 0, ""), NVC_E_NO_SPACE);
+	nvc_observer_bytes(observer, conn, true, NVC_SLICE(huge), 0);
+	ck_assert_uint_eq(nvc_observer_packets(observer), 0);
+	converse(&talk, &plan);
+	show(observer, 1, &talk, CONNECT_RESP + 1, WHOLE);
+	for (unsigned int cid = 100; cid < 100 + 2 * NVC_OBSERVER_MAX_COMMANDS; cid++) {
+		uint8_t *pdu = talk.bytes + talk.start[CONNECT_RESP + 1];
+
+		nvc_put_le(pdu + CQE_AT + 2, cid, 2);
+		nvc_observer_bytes(observer, 1, true, nvc_slice_of(pdu, NVC_PDU_CMD_HLEN), 0);
+	}
+	ck_assert_uint_eq(
+		notes, 1); /* that there are more outstanding commands than are followed */
+	nvc_put_le(huge + 4, NVC_OBSERVER_MAX_PDU + 1, 4);
+	nvc_observer_bytes(observer, 2, false, NVC_SLICE(huge), 0);
+	nvc_observer_bytes(observer, 2, false, NVC_SLICE(huge), 0);
+	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_N_003), 1);
+	nvc_observer_free(observer);
+}
+END_TEST
+
+/* More challenges than are remembered: the latest are, the first are not. */
+START_TEST(freshness_is_bounded)
+{
+	struct nvc_observer_sink sink = {NULL, NULL, NULL};
+	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
+	static struct talk talk;
+	struct plan plan = {0};
+	uint32_t round;
+
+	for (round = 1; round <= NVC_OBSERVER_MAX_CHALLENGES + 1; round++) {
+		plan.s1 = round;
+		converse(&talk, &plan);
+		nvc_put_le(talk.bytes + talk.start[CHALLENGE] + HEAD + 16, round, 4);
+		ck_assert_int_eq(nvc_observer_open(observer, 1, false, 0, ""), NVC_OK);
+		show(observer, 1, &talk, ALL, WHOLE);
+		nvc_observer_forget(observer, 1);
+	}
+	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_124), 0);
+	ck_assert_int_eq(nvc_observer_open(observer, 1, false, 0, ""), NVC_OK);
+	show(observer, 1, &talk, ALL, WHOLE);
+	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_124), 1);
+	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_123), 1);
+	nvc_observer_free(observer);
 }
 END_TEST
 
@@ -523,6 +513,11 @@ int main(void)
 	tcase_add_loop_test(core, bent_host_is_judged_in_replay_only, 0,
 		(int)(sizeof(bent_host) / sizeof(bent_host[0])));
 	tcase_add_loop_test(core, messages_out_of_order, 0, 13);
+	tcase_add_loop_test(core, commands_that_must_not_succeed, 0, 7);
+	tcase_add_test(core, message_by_r2t);
+	tcase_add_test(core, null_group_with_concatenation);
+	tcase_add_test(core, memory_is_bounded);
+	tcase_add_test(core, freshness_is_bounded);
 	tcase_add_test(core, wrong_digests);
 	tcase_add_test(core, bent_host_silences_what_leans_on_it);
 	tcase_add_test(core, term_req);
