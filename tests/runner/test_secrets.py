@@ -35,7 +35,7 @@ class Ways(RunnerTest):
         os.close(write)
         stored = self.path("config.json")
         try:
-            done = self.run_suite(*REAL, "-S", f"fd:{read}", fake={"config_to": stored}, pass_fds=(read,))
+            done = self.run_suite(*REAL, "-S", f"fd:{read}", fake={"config_to": stored})
         finally:
             os.close(read)
         self.assertEqual(done.returncode, 0, done.stderr)
