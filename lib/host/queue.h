@@ -189,7 +189,8 @@ struct nvc_stream *nvc_queue_tls_stream(const struct nvc_queue *queue);
 
 /* ---- the end ---- */
 
-/* nvc_queue_close ends our side: NVC_END_FIN (TLS: close_notify before it) or NVC_END_RST. The queue can still be looked at. */
+/* nvc_queue_close ends our side: NVC_END_FIN (TLS: close_notify before it), after which nothing can be sent but what the peer still
+ * says and how it ends can be read; or NVC_END_RST, after which there is nothing any more (NVC_E_STATE). */
 void nvc_queue_close(struct nvc_queue *queue, enum nvc_end how);
 
 /* nvc_queue_free closes (FIN) what is still open and frees `queue`; NULL is allowed. */

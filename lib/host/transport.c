@@ -54,7 +54,7 @@ static enum nvc_result say_over(
 {
 	const struct nvc_queue_info *info = &queue->info;
 
-	if (info->local_end != NVC_END_OPEN)
+	if (result == NVC_E_STATE)
 		return nvc_fail(err, result, "%s: we closed the connection", info->label);
 	if (result == NVC_E_MALFORMED)
 		return nvc_fail(err, result, "%s: %s", info->label, info->violation);
@@ -233,7 +233,8 @@ enum nvc_result nvc_queue_next_pdu(
 {
 	enum nvc_result result;
 
-	if (queue->info.local_end != NVC_END_OPEN)
+	/* After our FIN the peer may still speak, and how it ends is worth knowing. */
+	if (queue->info.local_end == NVC_END_RST)
 		return say_over(queue, NVC_E_STATE, err);
 	queue->rx_start += queue->rx_taken;
 	queue->rx_taken = 0;

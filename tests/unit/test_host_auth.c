@@ -253,6 +253,26 @@ START_TEST(forbidden_values_of_the_challenge_are_refused)
 }
 END_TEST
 
+START_TEST(null_group_under_concatenation_is_refused)
+{
+	struct exchange ex = exchange_at(index_of("h1_g0_bidir"));
+	const struct nvc_auth who = {.t_id = (uint16_t)number_of(ex.entry, "t_id")};
+	const struct hexed refusal = failure2(&who, NVC_RCODEEX_PAYLOAD);
+	struct stage *stage = STAGE(OPENING, COMMAND(answer_success),
+		MESSAGE(give_message, HEXED(ex.challenge)), MESSAGE(take_message, HEXED(refusal)));
+	struct nvc_auth_outcome outcome;
+	struct nvc_auth auth;
+
+	ex.sc_c = NVC_SC_C_NEWTLSPSK;
+	prepare(stage, &ex, &auth);
+	auth.offer = NVC_OFFER(NVC_HASH_SHA256, NVC_DH_NULL);
+	ck_assert_int_eq(nvc_auth_run(&auth, &outcome), NVC_OUTCOME_FAILURE2);
+	ck_assert_uint_eq(outcome.rcodeex, NVC_RCODEEX_PAYLOAD);
+	ck_assert_str_eq(outcome.why, "Challenge: NULL group with SC_C 02h");
+	finish(stage, &ex, &auth);
+}
+END_TEST
+
 /* ---- what the controller refuses, and how else it can end ---- */
 
 static void give_message_only(struct script *script, const struct nvc_pdu *pdu)
@@ -648,6 +668,7 @@ int main(void)
 	tcase_add_loop_test(tc, broken_messages_are_refused_with_their_code, 0,
 		(int)(sizeof(spoilts) / sizeof(spoilts[0])));
 	tcase_add_loop_test(tc, forbidden_values_of_the_challenge_are_refused, 0, 4);
+	tcase_add_test(tc, null_group_under_concatenation_is_refused);
 	tcase_add_loop_test(tc, failure1_is_the_outcome, 0, 3);
 	tcase_add_loop_test(tc, other_ends_are_told_apart, 0, 4);
 	tcase_add_test(tc, an_end_at_any_byte_is_no_success);

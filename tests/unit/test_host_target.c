@@ -113,6 +113,25 @@ START_TEST(every_hash_and_group_both_ways)
 }
 END_TEST
 
+/* The controller answers for the S2 that was sent, and so must we judge it. */
+START_TEST(bent_s2_still_verifies)
+{
+	struct town *town = town_new(NVC_POLICY_PERMITTED);
+	struct nvc_auth_outcome outcome;
+	struct nvc_queue *queue;
+	struct nvc_auth auth;
+
+	OK(nvc_queue_establish(&town->host, NULL, &queue, &err));
+	OK(nvc_auth_init(&auth, queue, NVC_SC_C_NOSC, NVC_AUTH_BIDIRECTIONAL));
+	auth.reply_bends = NVC_BENDS({.field = "seqnum", .kind = NVC_BEND_SET, .value = 5});
+	nvc_auth_run(&auth, &outcome);
+	expect_success(&outcome);
+	ck_assert_int_eq(outcome.r2, NVC_R2_RIGHT);
+	nvc_auth_fini(&auth);
+	town_close(town);
+}
+END_TEST
+
 START_TEST(wrong_secret_is_failure1)
 {
 	struct town *town = town_new(NVC_POLICY_PERMITTED);
@@ -185,10 +204,15 @@ START_TEST(new_then_replace_three_times)
 	expect_success(&outcome);
 	ck_assert(outcome.has_psk);
 	for (int round = 0; round < 3; round++) {
+		const struct nvc_tls_psk before = town->host.psk;
+
 		nvc_auth_authenticate(admin, NVC_SC_C_REPLACETLSPSK, mode, &offer, &outcome);
 		expect_success(&outcome);
 		ck_assert(outcome.has_psk && town->host.has_previous_psk);
-		ck_assert_str_ne(town->host.psk.identity, town->host.previous_psk.identity);
+		ck_assert_str_ne(town->host.psk.identity, before.identity);
+		ck_assert_str_eq(town->host.previous_psk.identity, before.identity);
+		ck_assert(nvc_secret_equal(nvc_secret_slice(&town->host.previous_psk.psk),
+			nvc_secret_slice(&before.psk)));
 		OK(nvc_host_admin_over_tls(&town->host, NULL, &other, &err));
 		OK(nvc_queue_usable(other, 0, &done, &err));
 		ck_assert_uint_eq(done.status, 0);
@@ -260,6 +284,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, every_hash_and_group_both_ways, 0, 9);
+	tcase_add_test(tc, bent_s2_still_verifies);
 	tcase_add_test(tc, wrong_secret_is_failure1);
 	tcase_add_loop_test(tc, an_admin_and_an_io_queue_at_work, 0, 4);
 	tcase_add_loop_test(tc, new_then_replace_three_times, 0, 4);
