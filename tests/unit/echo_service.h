@@ -188,4 +188,47 @@ static struct nvc_service echo_service(struct echo *echo)
 	};
 }
 
+/* ---- the client's side of the talk ---- */
+
+static struct echo echo;
+static struct nvc_service service;
+static struct nvc_world world;
+
+static uint64_t in_ms(unsigned int ms)
+{
+	return nvc_env_now(&world.env) + NVC_MS(ms);
+}
+
+static void say(struct nvc_stream *s, const char *text)
+{
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str(text), in_ms(5000)), NVC_OK);
+}
+
+static void hear(struct nvc_stream *s, const char *text)
+{
+	char got[64] = "";
+	size_t len = 0;
+
+	while (len < strlen(text)) {
+		size_t num = 0;
+
+		ck_assert_int_eq(nvc_stream_recv(s, (uint8_t *)got + len, strlen(text) - len,
+					 in_ms(10000), &num),
+			NVC_OK);
+		len += num;
+	}
+	ck_assert_str_eq(got, text);
+}
+
+/* Expects that no byte comes within `ms` and returns why. */
+static enum nvc_result hear_nothing(struct nvc_stream *s, unsigned int ms)
+{
+	uint8_t byte[1];
+	size_t num = 99;
+	enum nvc_result result = nvc_stream_recv(s, byte, 1, in_ms(ms), &num);
+
+	ck_assert_uint_eq(num, 0);
+	return result;
+}
+
 #endif

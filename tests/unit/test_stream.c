@@ -4,10 +4,7 @@
 
 #include "tests/unit/echo_service.h"
 
-static struct echo echo;
-static struct nvc_service service;
 static struct nvc_sim *sim;
-static struct nvc_world world;
 
 static void setup(void)
 {
@@ -26,51 +23,15 @@ static void teardown(void)
 	ck_assert_ptr_null(echo.conns);
 }
 
-static uint64_t in_seconds(unsigned int seconds)
-{
-	return nvc_env_now(&world.env) + NVC_SEC(seconds);
-}
-
 static struct nvc_stream *connect_echo(void)
 {
 	const struct nvc_address to = {"192.0.2.1", "4420"};
 	struct nvc_error err = {0};
 	struct nvc_stream *s = NULL;
 
-	ck_assert_int_eq(world.connect(world.self, &to, in_seconds(1), &s, &err), NVC_OK);
+	ck_assert_int_eq(world.connect(world.self, &to, in_ms(1000), &s, &err), NVC_OK);
 	ck_assert_ptr_nonnull(s);
 	return s;
-}
-
-static void say(struct nvc_stream *s, const char *text)
-{
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str(text), in_seconds(1)), NVC_OK);
-}
-
-static void hear(struct nvc_stream *s, const char *text)
-{
-	char got[64] = "";
-	size_t len = 0;
-
-	while (len < strlen(text)) {
-		size_t num = 0;
-
-		ck_assert_int_eq(nvc_stream_recv(s, (uint8_t *)got + len, strlen(text) - len,
-					 in_seconds(10), &num),
-			NVC_OK);
-		len += num;
-	}
-	ck_assert_str_eq(got, text);
-}
-
-static enum nvc_result hear_nothing(struct nvc_stream *s, unsigned int seconds)
-{
-	uint8_t byte[1];
-	size_t num = 99;
-	enum nvc_result result = nvc_stream_recv(s, byte, 1, in_seconds(seconds), &num);
-
-	ck_assert_uint_eq(num, 0);
-	return result;
 }
 
 START_TEST(generator_repeats_for_seed_and_label)
@@ -175,7 +136,7 @@ START_TEST(timers_move_the_clock)
 	ck_assert_uint_eq(nvc_env_now(&world.env), start + NVC_SEC(2));
 	say(b, "T");
 	hear(b, "T");
-	ck_assert_int_eq(hear_nothing(a, 1), NVC_E_TIMEOUT);
+	ck_assert_int_eq(hear_nothing(a, 1000), NVC_E_TIMEOUT);
 	ck_assert_uint_eq(nvc_env_now(&world.env), start + NVC_SEC(3));
 	hear(b, "!");
 	ck_assert_uint_eq(nvc_env_now(&world.env), start + NVC_SEC(7));
@@ -221,10 +182,10 @@ START_TEST(service_ends_with_fin_after_its_bytes)
 	say(s, "byeF");
 	say(s, "lost without a sound");
 	hear(s, "byeF");
-	ck_assert_int_eq(hear_nothing(s, 1), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	ck_assert_int_eq(s->end, NVC_END_FIN);
-	ck_assert_int_eq(hear_nothing(s, 1), NVC_E_CLOSED);
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("x"), in_seconds(1)), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("x"), in_ms(1000)), NVC_E_CLOSED);
 	ck_assert_uint_eq(echo.num_released, 1);
 	nvc_stream_free(s);
 	ck_assert_uint_eq(echo.num_released, 1);
@@ -236,9 +197,9 @@ START_TEST(service_resets)
 	struct nvc_stream *s = connect_echo();
 
 	say(s, "byeR");
-	ck_assert_int_eq(hear_nothing(s, 1), NVC_E_RESET);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_RESET);
 	ck_assert_int_eq(s->end, NVC_END_RST);
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("x"), in_seconds(1)), NVC_E_RESET);
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("x"), in_ms(1000)), NVC_E_RESET);
 	nvc_stream_free(s);
 }
 END_TEST
@@ -252,7 +213,7 @@ START_TEST(host_resets)
 	nvc_stream_close(s, NVC_END_FIN);
 	ck_assert_int_eq(echo.last_end, NVC_END_RST);
 	ck_assert_uint_eq(echo.num_released, 1);
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("x"), in_seconds(1)), NVC_E_STATE);
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("x"), in_ms(1000)), NVC_E_STATE);
 	nvc_stream_free(s);
 }
 END_TEST
@@ -265,7 +226,7 @@ START_TEST(host_ends_and_reads_the_rest)
 	nvc_stream_close(s, NVC_END_FIN);
 	ck_assert_int_eq(echo.last_end, NVC_END_FIN);
 	hear(s, "abc");
-	ck_assert_int_eq(hear_nothing(s, 1), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	nvc_stream_free(s);
 }
 END_TEST
@@ -292,7 +253,7 @@ START_TEST(service_turns_away)
 
 	ck_assert_int_eq(nvc_sim_listen(sim, ECHO_PORT_REFUSED, &service), NVC_OK);
 	ck_assert_int_eq(world.connect(world.self, &to, 0, &s, NULL), NVC_OK);
-	ck_assert_int_eq(hear_nothing(s, 1), NVC_E_RESET);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_RESET);
 	nvc_stream_free(s);
 }
 END_TEST
@@ -368,8 +329,8 @@ START_TEST(taps_see_everything_twice)
 	hear(s, "abc");
 	say(s, "dF");
 	hear(s, "dF");
-	ck_assert_int_eq(hear_nothing(s, 1), NVC_E_CLOSED);
-	ck_assert_int_eq(hear_nothing(s, 1), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	nvc_stream_free(s);
 	ck_assert_int_eq(inner.peer_end, NVC_END_FIN);
 	ck_assert_int_eq(inner.own_end, NVC_END_FIN);
@@ -391,7 +352,7 @@ START_TEST(fault_one_byte_segments)
 	size_t num = 0;
 
 	say(s, "hello");
-	ck_assert_int_eq(nvc_stream_recv(s, big, sizeof(big), in_seconds(1), &num), NVC_OK);
+	ck_assert_int_eq(nvc_stream_recv(s, big, sizeof(big), in_ms(1000), &num), NVC_OK);
 	ck_assert_uint_eq(num, 1);
 	hear(s, "ello");
 	ck_assert_uint_eq(record.num_sends, 5);
@@ -448,11 +409,11 @@ static void cut_test(enum nvc_end how)
 		faulty(&record, (struct nvc_fault_plan){.cut_after = 5, .cut_end = how});
 
 	say(s, "abc");
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("defg"), in_seconds(1)), NVC_E_CLOSED);
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("defg"), in_ms(1000)), NVC_E_CLOSED);
 	ck_assert_int_eq(echo.last_end, how);
 	ck_assert_int_eq(record.own_end, how);
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("h"), in_seconds(1)), NVC_E_CLOSED);
-	ck_assert_int_eq(hear_nothing(s, 1), NVC_E_CLOSED);
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("h"), in_ms(1000)), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	nvc_stream_free(s);
 	expect_queue(&record.sent, "abcde");
 	nvc_queue_fini(&record.got);

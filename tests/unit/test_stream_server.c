@@ -13,9 +13,6 @@
 #include "stream/server.h"
 #include "tests/unit/echo_service.h"
 
-static struct echo echo;
-static struct nvc_service service;
-static struct nvc_world world;
 static struct nvc_tls_psk psks[2];
 static struct nvc_server *server;
 static FILE *keylog;
@@ -107,11 +104,6 @@ static void stop_server(void)
 	fclose(keylog);
 }
 
-static uint64_t in_ms(unsigned int ms)
-{
-	return nvc_env_now(&world.env) + NVC_MS(ms);
-}
-
 static struct nvc_stream *connect_to(const char *port)
 {
 	const struct nvc_address to = {"127.0.0.1", port};
@@ -133,37 +125,6 @@ static struct nvc_stream *secure(const struct nvc_tls_psk *psk)
 			      NULL, NULL, &err) == NVC_OK,
 		"%s", err.text);
 	return s;
-}
-
-static void say(struct nvc_stream *s, const char *text)
-{
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str(text), in_ms(5000)), NVC_OK);
-}
-
-static void hear(struct nvc_stream *s, const char *text)
-{
-	char got[64] = "";
-	size_t len = 0;
-
-	while (len < strlen(text)) {
-		size_t num = 0;
-
-		ck_assert_int_eq(nvc_stream_recv(s, (uint8_t *)got + len, strlen(text) - len,
-					 in_ms(5000), &num),
-			NVC_OK);
-		len += num;
-	}
-	ck_assert_str_eq(got, text);
-}
-
-static enum nvc_result hear_nothing(struct nvc_stream *s, unsigned int ms)
-{
-	uint8_t byte[1];
-	size_t num = 99;
-	enum nvc_result result = nvc_stream_recv(s, byte, 1, in_ms(ms), &num);
-
-	ck_assert_uint_eq(num, 0);
-	return result;
 }
 
 START_TEST(echo_and_timer)

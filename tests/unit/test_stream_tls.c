@@ -2,12 +2,10 @@
 /* TLS 1.3 with a PSK over the simulated world, both roles. */
 #include <check.h>
 
+#include "tests/unit/bend_stream.h"
 #include "tests/unit/echo_service.h"
 
-static struct echo echo;
-static struct nvc_service service;
 static struct nvc_sim *sim;
-static struct nvc_world world;
 static struct nvc_tls_psk psks[3];
 
 static void fill_psk(struct nvc_tls_psk *psk, const char *identity, uint8_t hash_id)
@@ -43,17 +41,12 @@ static void teardown(void)
 	ck_assert_uint_eq(echo.num_accepted, echo.num_released);
 }
 
-static uint64_t in_seconds(unsigned int seconds)
-{
-	return nvc_env_now(&world.env) + NVC_SEC(seconds);
-}
-
 static struct nvc_stream *connect_plain(void)
 {
 	const struct nvc_address to = {"192.0.2.1", "4420"};
 	struct nvc_stream *s = NULL;
 
-	ck_assert_int_eq(world.connect(world.self, &to, in_seconds(1), &s, NULL), NVC_OK);
+	ck_assert_int_eq(world.connect(world.self, &to, in_ms(1000), &s, NULL), NVC_OK);
 	return s;
 }
 
@@ -70,7 +63,7 @@ static struct outcome connect_over(struct nvc_stream *lower, struct nvc_tls_opti
 {
 	struct outcome outcome = {0};
 
-	outcome.result = nvc_tls_connect(lower, &world, &options, in_seconds(5), &outcome.s,
+	outcome.result = nvc_tls_connect(lower, &world, &options, in_ms(5000), &outcome.s,
 		&outcome.end, &outcome.alert, &outcome.err);
 	ck_assert(!outcome.s == (outcome.result != NVC_OK));
 	ck_assert_int_eq(outcome.err.result, outcome.result);
@@ -90,37 +83,6 @@ static struct nvc_stream *secure(struct nvc_tls_options options)
 	return outcome.s;
 }
 
-static void say(struct nvc_stream *s, const char *text)
-{
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str(text), in_seconds(1)), NVC_OK);
-}
-
-static void hear(struct nvc_stream *s, const char *text)
-{
-	char got[64] = "";
-	size_t len = 0;
-
-	while (len < strlen(text)) {
-		size_t num = 0;
-
-		ck_assert_int_eq(nvc_stream_recv(s, (uint8_t *)got + len, strlen(text) - len,
-					 in_seconds(10), &num),
-			NVC_OK);
-		len += num;
-	}
-	ck_assert_str_eq(got, text);
-}
-
-static enum nvc_result hear_nothing(struct nvc_stream *s)
-{
-	uint8_t byte[1];
-	size_t num = 99;
-	enum nvc_result result = nvc_stream_recv(s, byte, 1, in_seconds(1), &num);
-
-	ck_assert_uint_eq(num, 0);
-	return result;
-}
-
 static void expect_refused(struct outcome outcome, uint8_t alert)
 {
 	ck_assert_int_eq(outcome.result, NVC_E_TLS);
@@ -138,7 +100,7 @@ START_TEST(echo_under_each_suite)
 	hear(s, "hello");
 	ck_assert_uint_eq(echo.suite, psk->hash_id == 1 ? 0x1301 : 0x1302);
 	ck_assert_str_eq(echo.identity, psk->identity);
-	ck_assert_int_eq(hear_nothing(s), NVC_E_TIMEOUT);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_TIMEOUT);
 	nvc_stream_free(s);
 	ck_assert_int_eq(echo.last_end, NVC_END_CLOSE_NOTIFY);
 }
@@ -266,7 +228,7 @@ START_TEST(plain_to_a_tls_port)
 	echo.policy = NVC_TLS_REQUIRED;
 	s = connect_plain();
 	say(s, "abc");
-	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	ck_assert_int_eq(s->end, NVC_END_FIN);
 	ck_assert_uint_eq(echo.num_released, 1);
 	nvc_stream_free(s);
@@ -292,7 +254,7 @@ START_TEST(garbage_for_a_server)
 	struct nvc_stream *s = connect_plain();
 
 	say(s, "\x16garbage that is no record");
-	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	ck_assert_int_eq(s->end, NVC_END_FIN);
 	ck_assert_uint_eq(echo.num_released, 1);
 	nvc_stream_free(s);
@@ -306,12 +268,12 @@ START_TEST(garbage_in_a_record_for_a_server)
 	uint8_t alert[7];
 	size_t num = 0;
 
-	ck_assert_int_eq(nvc_stream_send(s, NVC_SLICE(record), in_seconds(1)), NVC_OK);
-	ck_assert_int_eq(nvc_stream_recv(s, alert, sizeof(alert), in_seconds(1), &num), NVC_OK);
+	ck_assert_int_eq(nvc_stream_send(s, NVC_SLICE(record), in_ms(1000)), NVC_OK);
+	ck_assert_int_eq(nvc_stream_recv(s, alert, sizeof(alert), in_ms(1000), &num), NVC_OK);
 	ck_assert_uint_eq(num, 7);
 	ck_assert_uint_eq(alert[0], 21);
 	ck_assert_uint_eq(alert[5], 2);
-	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	ck_assert_int_eq(s->end, NVC_END_FIN);
 	nvc_stream_free(s);
 }
@@ -357,7 +319,7 @@ START_TEST(server_ends_with_close_notify)
 
 	say(s, "byeF");
 	hear(s, "byeF");
-	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	ck_assert_int_eq(s->end, NVC_END_CLOSE_NOTIFY);
 	nvc_stream_free(s);
 }
@@ -368,7 +330,7 @@ START_TEST(server_resets)
 	struct nvc_stream *s = secure((struct nvc_tls_options){.psk = &psks[0]});
 
 	say(s, "byeR");
-	ck_assert_int_eq(hear_nothing(s), NVC_E_RESET);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_RESET);
 	ck_assert_int_eq(s->end, NVC_END_RST);
 	nvc_stream_free(s);
 }
@@ -383,98 +345,6 @@ START_TEST(client_resets)
 	nvc_stream_free(s);
 }
 END_TEST
-
-static void add_be(uint8_t *at, size_t size, size_t more)
-{
-	size_t value = more;
-
-	for (size_t i = 0; i < size; i++)
-		value += (size_t)at[i] << (8 * (size - 1 - i));
-	for (size_t i = 0; i < size; i++)
-		at[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
-}
-
-/* Puts an identity "?" and a binder of 32 zeros before those of a ClientHello, which spoils the real binder. */
-static size_t prepend_identity(uint8_t *hello, size_t len)
-{
-	static const uint8_t identity[] = {0, 1, '?', 0, 0, 0, 0};
-	static const uint8_t binder[33] = {32};
-	const size_t more = sizeof(identity) + sizeof(binder);
-	size_t suites = 5 + 4 + 2 + 32 + 1 + hello[43];
-	size_t extensions = suites + 2 + (size_t)(hello[suites] << 8 | hello[suites + 1]) + 2;
-	size_t psk = extensions + 2, binders;
-
-	/* pre_shared_key is 41 and the last one: its length reaches the end. */
-	while (hello[psk] != 0 || hello[psk + 1] != 41)
-		psk += 4 + (size_t)(hello[psk + 2] << 8 | hello[psk + 3]);
-	binders = psk + 6 + (size_t)(hello[psk + 4] << 8 | hello[psk + 5]);
-	memmove(hello + binders + 2 + more, hello + binders + 2, len - binders - 2);
-	memcpy(hello + binders + 2 + sizeof(identity), binder, sizeof(binder));
-	add_be(hello + binders, 2, sizeof(binder));
-	memmove(hello + psk + 6 + sizeof(identity), hello + psk + 6, binders + 2 - psk - 6);
-	memcpy(hello + psk + 6, identity, sizeof(identity));
-	add_be(hello + psk + 4, 2, sizeof(identity));
-	add_be(hello + psk + 2, 2, more);
-	add_be(hello + extensions, 2, more);
-	add_be(hello + 6, 3, more);
-	add_be(hello + 3, 2, more);
-	return len + more;
-}
-
-/* A lower stream that spoils what passes through it. */
-struct bend {
-	struct nvc_stream base;
-	struct nvc_stream *lower;
-	bool flip_next_recv, fin_next_recv, flip_next_send, swallow, prepend;
-};
-
-static enum nvc_result bend_send(struct nvc_stream *s, struct nvc_slice bytes, uint64_t deadline)
-{
-	struct bend *bend = (struct bend *)s;
-	uint8_t copy[4096];
-
-	if (bend->swallow)
-		return NVC_OK;
-	ck_assert_uint_le(bytes.len, sizeof(copy));
-	memcpy(copy, bytes.data, bytes.len);
-	if (bend->prepend)
-		bytes.len = prepend_identity(copy, bytes.len);
-	bend->prepend = false;
-	if (bend->flip_next_send)
-		copy[bytes.len - 1] ^= 1;
-	bend->flip_next_send = false;
-	return nvc_stream_send(bend->lower, nvc_slice_of(copy, bytes.len), deadline);
-}
-
-static enum nvc_result bend_recv(
-	struct nvc_stream *s, uint8_t *out, size_t size, uint64_t deadline, size_t *num)
-{
-	struct bend *bend = (struct bend *)s;
-	enum nvc_result result;
-
-	if (bend->fin_next_recv) {
-		s->end = NVC_END_FIN;
-		return NVC_E_CLOSED;
-	}
-	result = nvc_stream_recv(bend->lower, out, size, deadline, num);
-	s->end = bend->lower->end;
-	if (result == NVC_OK && bend->flip_next_recv)
-		out[*num - 1] ^= 1;
-	bend->flip_next_recv = false;
-	return result;
-}
-
-static void bend_close(struct nvc_stream *s, enum nvc_end how)
-{
-	nvc_stream_close(((struct bend *)s)->lower, how);
-}
-
-static void bend_free(struct nvc_stream *s)
-{
-	nvc_stream_free(((struct bend *)s)->lower);
-}
-
-static const struct nvc_stream_ops bend_ops = {bend_send, bend_recv, bend_close, bend_free};
 
 static struct nvc_stream *secure_over(struct bend *bend)
 {
@@ -508,7 +378,7 @@ START_TEST(bare_fin)
 	struct nvc_stream *s = secure_over(&bend);
 
 	bend.fin_next_recv = true;
-	ck_assert_int_eq(hear_nothing(s), NVC_E_CLOSED);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	ck_assert_int_eq(s->end, NVC_END_FIN);
 	nvc_stream_free(s);
 }
@@ -521,11 +391,11 @@ START_TEST(client_gets_a_bad_record)
 
 	say(s, "y");
 	bend.flip_next_recv = true;
-	ck_assert_int_eq(hear_nothing(s), NVC_E_TLS);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_TLS);
 	ck_assert_int_eq(s->end, NVC_END_OPEN);
 	ck_assert_int_eq(echo.last_end, NVC_END_TLS_ALERT);
-	ck_assert_int_eq(hear_nothing(s), NVC_E_TLS);
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("z"), in_seconds(1)), NVC_E_TLS);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_TLS);
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_str("z"), in_ms(1000)), NVC_E_TLS);
 	nvc_stream_free(s);
 }
 END_TEST
@@ -537,7 +407,7 @@ START_TEST(server_gets_a_bad_record)
 
 	bend.flip_next_send = true;
 	say(s, "y");
-	ck_assert_int_eq(hear_nothing(s), NVC_E_TLS);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_TLS);
 	ck_assert_int_eq(s->end, NVC_END_TLS_ALERT);
 	ck_assert_uint_eq(s->alert, 20);
 	nvc_stream_free(s);
@@ -606,12 +476,12 @@ START_TEST(large_and_dribbled)
 
 	ck_assert_int_eq(outcome.result, NVC_OK);
 	memset(sent, 'a', sizeof(sent));
-	ck_assert_int_eq(nvc_stream_send(outcome.s, NVC_SLICE(sent), in_seconds(1)), NVC_OK);
+	ck_assert_int_eq(nvc_stream_send(outcome.s, NVC_SLICE(sent), in_ms(1000)), NVC_OK);
 	while (len < sizeof(got)) {
 		size_t num = 0;
 
-		ck_assert_int_eq(nvc_stream_recv(outcome.s, got + len, sizeof(got) - len,
-					 in_seconds(1), &num),
+		ck_assert_int_eq(
+			nvc_stream_recv(outcome.s, got + len, sizeof(got) - len, in_ms(1000), &num),
 			NVC_OK);
 		len += num;
 	}
