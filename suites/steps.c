@@ -189,7 +189,7 @@ static const struct command_row {
 	[CMD_PROPERTY_SET] = {"Property Set", &nvc_cmd_property_set_layout,
 		.property = {.head.opc = NVC_OPC_FABRICS, .fctype = NVC_FCTYPE_PROPERTY_SET, .ofst = NVC_PROP_CC,
 			.value = NVC_CC_ENABLE}},
-	[CMD_READ] = {"Read", &nvc_cmd_nvme_layout, .nvme = {.head.opc = NVC_IO_READ, .nsid = 1}, .in_len = 512},
+	[CMD_READ] = {"Read", &nvc_cmd_nvme_layout, .nvme = {.head.opc = NVC_IO_READ, .nsid = 1}},
 	[CMD_FLUSH] = {"Flush", &nvc_cmd_nvme_layout, .nvme = {.head.opc = NVC_IO_FLUSH, .nsid = 1}},
 	[CMD_DISCONNECT] = {"Disconnect", &nvc_cmd_disconnect_layout,
 		.disconnect = {.head.opc = NVC_OPC_FABRICS, .fctype = NVC_FCTYPE_DISCONNECT}},
@@ -237,7 +237,9 @@ static void judge_status(struct test *t, enum req_id req, const char *what, uint
 void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command, struct codes statuses)
 {
 	const struct command_row *row = &commands[command];
-	const struct nvc_command submit = {.layout = row->layout, .fields = fields_of(row), .in_len = row->in_len};
+	const struct nvc_command submit = {.layout = row->layout,
+		.fields = fields_of(row),
+		.in_len = command == CMD_READ ? test_block_len(t) : row->in_len};
 	struct nvc_completion done = {0};
 	struct nvc_error err = {0};
 	char expected[256];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/host.h"
 
-enum { DEFAULT_KATO_MS = 120000, DEFAULT_TIMEOUT_S = 10 };
+enum { DEFAULT_KATO_MS = 120000, DEFAULT_TIMEOUT_S = 10, DEFAULT_BLOCK_LEN = 512 };
 
 void nvc_host_init(struct nvc_host *host, const struct nvc_world *world)
 {
@@ -15,6 +15,7 @@ void nvc_host_init(struct nvc_host *host, const struct nvc_world *world)
 		.psdt = NVC_PSDT_SGL_01B,
 		.kato = DEFAULT_KATO_MS,
 		.timeout = NVC_SEC(DEFAULT_TIMEOUT_S),
+		.block_len = DEFAULT_BLOCK_LEN,
 	};
 	nvc_env_random(&world->env, &host->next_t_id, sizeof(host->next_t_id));
 	nvc_env_random(&world->env, &host->next_s2, sizeof(host->next_s2));

@@ -39,6 +39,7 @@ struct nvc_host {
 	uint8_t psdt;	  /* byte 1 of every SQE: NVC_PSDT_SGL_01B at first */
 	uint32_t kato;	  /* ms, of admin queues: 120000 at first */
 	uint64_t timeout; /* ns, of every call: 10 s at first */
+	size_t block_len; /* bytes of a block of namespace 1, for nvc_queue_usable: 512 at first */
 	struct nvc_fault_plan fault; /* all 0: none */
 	/* who watches */
 	struct nvc_host_observer observer; /* functions may be NULL */

@@ -331,7 +331,7 @@ enum nvc_result nvc_queue_usable(struct nvc_queue *queue, uint64_t timeout,
 	if (queue->info.qid == 0)
 		result = nvc_do_property_get(queue, NVC_PROP_CSTS, done, err);
 	else
-		result = nvc_do_read(queue, 1, 0, 512, done, err);
+		result = nvc_do_read(queue, 1, 0, queue->info.host->block_len, done, err);
 	queue->timeout = before;
 	return result;
 }
