@@ -116,31 +116,36 @@ static void add_name(char *list, size_t size, const char *name)
 	snprintf(list + len, size - len, "%s%s", len ? ", " : "", name);
 }
 
-static void probe_algorithms(struct nvc_host *host, struct capabilities *caps)
+/* One question of probe_algorithms: is `offered` answered by a Challenge that keeps to it? `finding` collects the names. */
+static bool takes(struct nvc_host *host, const struct nvc_auth_offer *offered, const char *name, char finding[FINDING_SIZE])
 {
-	const struct nvc_auth_offer all = host->offer;
 	struct nvc_auth_received received;
 	uint8_t hash_id, dhgid;
 
+	ask(host, NVC_SC_C_NOSC, offered, &received, &hash_id, &dhgid);
+	if (received.kind != NVC_RECEIVED_MESSAGE || received.message != NVC_MSG_CHALLENGE)
+		return false;
+	if (!memchr(offered->hash_ids, hash_id, offered->num_hashes) || !memchr(offered->dh_ids, dhgid, offered->num_dhgroups))
+		return false;
+	add_name(finding, FINDING_SIZE, name);
+	return true;
+}
+
+static void probe_algorithms(struct nvc_host *host, struct capabilities *caps)
+{
 	for (uint8_t id = NVC_HASH_SHA256; id <= NVC_HASH_SHA512; id++) {
-		struct nvc_auth_offer one = all;
+		struct nvc_auth_offer one = host->offer;
 		one.num_hashes = 1;
 		one.hash_ids[0] = id;
-		ask(host, NVC_SC_C_NOSC, &one, &received, &hash_id, &dhgid);
-		if (received.kind == NVC_RECEIVED_MESSAGE && received.message == NVC_MSG_CHALLENGE && hash_id == id) {
+		if (takes(host, &one, nvc_name_of(nvc_hash_names, id), caps->hash_finding))
 			caps->hashes |= 1u << id;
-			add_name(caps->hash_finding, FINDING_SIZE, nvc_name_of(nvc_hash_names, id));
-		}
 	}
 	for (uint8_t id = NVC_DH_NULL; id < NVC_NUM_DHGROUPS; id++) {
-		struct nvc_auth_offer one = all;
+		struct nvc_auth_offer one = host->offer;
 		one.num_dhgroups = 1;
 		one.dh_ids[0] = id;
-		ask(host, NVC_SC_C_NOSC, &one, &received, &hash_id, &dhgid);
-		if (received.kind == NVC_RECEIVED_MESSAGE && received.message == NVC_MSG_CHALLENGE && dhgid == id) {
+		if (takes(host, &one, nvc_name_of(nvc_dhgroup_names, id), caps->dhgroup_finding))
 			caps->dhgroups |= 1u << id;
-			add_name(caps->dhgroup_finding, FINDING_SIZE, nvc_name_of(nvc_dhgroup_names, id));
-		}
 	}
 }
 
