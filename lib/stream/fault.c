@@ -3,14 +3,14 @@
 
 #include <stdlib.h>
 
-#include "stream/queue.h"
+#include "stream/fifo.h"
 
 struct fault {
 	struct nvc_stream base;
 	struct nvc_stream *lower;
 	const struct nvc_world *world;
 	struct nvc_fault_plan plan;
-	struct nvc_queue held; /* with plan.merge: sent by the caller, not yet by us */
+	struct nvc_fifo held; /* with plan.merge: sent by the caller, not yet by us */
 	size_t num_sent;
 	bool cut;
 	bool closed;
@@ -66,8 +66,8 @@ static enum nvc_result flush(struct fault *fault, uint64_t deadline)
 
 	if (!fault->held.len)
 		return NVC_OK;
-	result = push(fault, nvc_queue_peek(&fault->held), deadline);
-	nvc_queue_drop(&fault->held, fault->held.len);
+	result = push(fault, nvc_fifo_peek(&fault->held), deadline);
+	nvc_fifo_drop(&fault->held, fault->held.len);
 	return result;
 }
 
@@ -79,7 +79,7 @@ static enum nvc_result fault_send(struct nvc_stream *s, struct nvc_slice bytes, 
 		return NVC_E_CLOSED;
 	if (!fault->plan.merge)
 		return push(fault, bytes, deadline);
-	return nvc_queue_put(&fault->held, bytes) ? NVC_OK : NVC_E_NO_MEMORY;
+	return nvc_fifo_put(&fault->held, bytes) ? NVC_OK : NVC_E_NO_MEMORY;
 }
 
 static enum nvc_result fault_recv(
@@ -120,7 +120,7 @@ static void fault_free(struct nvc_stream *s)
 
 	fault_close(s, NVC_END_FIN);
 	nvc_stream_free(fault->lower);
-	nvc_queue_fini(&fault->held);
+	nvc_fifo_fini(&fault->held);
 	free(fault);
 }
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "stream/link.h"
-#include "stream/queue.h"
+#include "stream/fifo.h"
 
 enum {
 	MAX_LISTENERS = 16,
@@ -29,7 +29,7 @@ static const uint64_t accept_pause = NVC_MS(100); /* after running out of descri
 struct client {
 	int fd;
 	struct nvc_link *link; /* NULL: our end is sent, we wait for the peer's */
-	struct nvc_queue outbox;
+	struct nvc_fifo outbox;
 	bool peer_ended;
 	uint64_t deadline; /* NVC_NEVER while the service watches over the time */
 	uint64_t write_deadline;
@@ -83,7 +83,7 @@ static void close_client(struct client *client, bool reset)
 	client->fd = -1;
 	nvc_link_free(client->link);
 	client->link = NULL;
-	nvc_queue_fini(&client->outbox);
+	nvc_fifo_fini(&client->outbox);
 }
 
 void nvc_server_free(struct nvc_server *server)
@@ -257,11 +257,11 @@ static void read_some(struct client *client)
 static void send_outbox(struct client *client, uint64_t now)
 {
 	while (client->outbox.len) {
-		struct nvc_slice bytes = nvc_queue_peek(&client->outbox);
+		struct nvc_slice bytes = nvc_fifo_peek(&client->outbox);
 		ssize_t num = send(client->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
 
 		if (num >= 0) {
-			nvc_queue_drop(&client->outbox, (size_t)num);
+			nvc_fifo_drop(&client->outbox, (size_t)num);
 			client->write_deadline = NVC_NEVER;
 		} else if (would_block()) {
 			if (client->write_deadline == NVC_NEVER)
@@ -269,7 +269,7 @@ static void send_outbox(struct client *client, uint64_t now)
 			return;
 		} else if (errno != EINTR) {
 			nvc_link_peer_ended(client->link, NVC_END_RST);
-			nvc_queue_drop(&client->outbox, client->outbox.len);
+			nvc_fifo_drop(&client->outbox, client->outbox.len);
 			return;
 		}
 	}
@@ -302,7 +302,7 @@ static void serve(struct client *client, uint64_t now)
 		if (client->outbox.len >= OUTBOX_LIMIT)
 			return;
 		num = nvc_link_take(client->link, bytes, sizeof(bytes));
-		if (num && nvc_queue_put(&client->outbox, nvc_slice_of(bytes, num)))
+		if (num && nvc_fifo_put(&client->outbox, nvc_slice_of(bytes, num)))
 			continue;
 		if (num) {
 			close_client(client, true);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "stream/link.h"
-#include "stream/queue.h"
+#include "stream/fifo.h"
 
 enum {
 	MAX_LISTENERS = 16,
@@ -18,7 +18,7 @@ struct sim_stream {
 	struct nvc_sim *sim;
 	struct sim_stream *next;
 	struct nvc_link *link;	/* NULL once the service's side has ended */
-	struct nvc_queue inbox; /* from the service to the host */
+	struct nvc_fifo inbox; /* from the service to the host */
 	enum nvc_end peer_end;	/* what follows behind `inbox` */
 	enum nvc_end own_end;
 };
@@ -110,7 +110,7 @@ static void drop_link(struct sim_stream *stream, enum nvc_end how)
 	stream->link = NULL;
 	stream->peer_end = how;
 	if (how == NVC_END_RST)
-		nvc_queue_drop(&stream->inbox, stream->inbox.len);
+		nvc_fifo_drop(&stream->inbox, stream->inbox.len);
 	nvc_link_free(link);
 }
 
@@ -123,7 +123,7 @@ static void collect(struct sim_stream *stream)
 	if (!stream->link)
 		return;
 	while ((num = nvc_link_take(stream->link, bytes, sizeof(bytes))) > 0) {
-		if (!nvc_queue_put(&stream->inbox, nvc_slice_of(bytes, num))) {
+		if (!nvc_fifo_put(&stream->inbox, nvc_slice_of(bytes, num))) {
 			drop_link(stream, NVC_END_RST);
 			return;
 		}
@@ -240,7 +240,7 @@ static enum nvc_result sim_recv(
 	if (stream->own_end == NVC_END_RST)
 		return NVC_E_STATE;
 	for (;;) {
-		*num = nvc_queue_take(&stream->inbox, out, size);
+		*num = nvc_fifo_take(&stream->inbox, out, size);
 		if (*num)
 			return NVC_OK;
 		if (stream->peer_end != NVC_END_OPEN)
@@ -284,7 +284,7 @@ static void sim_stream_free(struct nvc_stream *s)
 	sim_close(s, NVC_END_FIN);
 	if (stream->sim)
 		forget(stream->sim, stream);
-	nvc_queue_fini(&stream->inbox);
+	nvc_fifo_fini(&stream->inbox);
 	free(stream);
 }
 

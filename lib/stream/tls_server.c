@@ -8,7 +8,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
-#include "stream/queue.h"
+#include "stream/fifo.h"
 #include "stream/tls_ossl.h"
 
 struct nvc_tls_server {
@@ -16,7 +16,7 @@ struct nvc_tls_server {
 	struct nvc_tls_accept accept;
 	void *conn;
 	struct nvc_tls_psk chosen; /* hash_id 0: none of the offered identities fits */
-	struct nvc_queue plain;
+	struct nvc_fifo plain;
 	bool established;
 	bool peer_closed;
 	bool failed;
@@ -166,7 +166,7 @@ void nvc_tls_server_free(struct nvc_tls_server *tls)
 		return;
 	nvc_ossl_end_fini(&tls->ossl);
 	nvc_secret_wipe(&tls->chosen.psk);
-	nvc_queue_fini(&tls->plain);
+	nvc_fifo_fini(&tls->plain);
 	free(tls);
 }
 
@@ -194,8 +194,9 @@ static enum nvc_result go_on_with_handshake(struct nvc_tls_server *tls)
 	if (!SSL_session_reused(tls->ossl.ssl) || !tls->chosen.hash_id)
 		return fail(tls);
 	tls->established = true;
-	tls->accept.secured(
-		tls->conn, tls->chosen.identity, nvc_ossl_suite_id(tls->chosen.hash_id));
+	if (tls->accept.secured)
+		tls->accept.secured(
+			tls->conn, tls->chosen.identity, nvc_ossl_suite_id(tls->chosen.hash_id));
 	return NVC_OK;
 }
 
@@ -208,7 +209,7 @@ static enum nvc_result decrypt(struct nvc_tls_server *tls)
 
 	ERR_clear_error();
 	while (SSL_read_ex(tls->ossl.ssl, plain, sizeof(plain), &num) == 1)
-		if (!nvc_queue_put(&tls->plain, nvc_slice_of(plain, num)))
+		if (!nvc_fifo_put(&tls->plain, nvc_slice_of(plain, num)))
 			return fail(tls);
 	why = SSL_get_error(tls->ossl.ssl, 0);
 	if (why == SSL_ERROR_ZERO_RETURN)
@@ -250,7 +251,7 @@ size_t nvc_tls_server_take(struct nvc_tls_server *tls, uint8_t *out, size_t size
 size_t nvc_tls_server_read(struct nvc_tls_server *tls, uint8_t *out, size_t size, bool *closed)
 {
 	*closed = tls->peer_closed;
-	return nvc_queue_take(&tls->plain, out, size);
+	return nvc_fifo_take(&tls->plain, out, size);
 }
 
 enum nvc_result nvc_tls_server_write(struct nvc_tls_server *tls, struct nvc_slice bytes)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "stream/queue.h"
+#include "stream/fifo.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(struct nvc_queue *queue, size_t more)
+static bool reserve(struct nvc_fifo *queue, size_t more)
 {
 	size_t cap = queue->cap ? queue->cap : 1024;
 	uint8_t *data;
@@ -29,7 +29,7 @@ static bool reserve(struct nvc_queue *queue, size_t more)
 	return true;
 }
 
-bool nvc_queue_put(struct nvc_queue *queue, struct nvc_slice bytes)
+bool nvc_fifo_put(struct nvc_fifo *queue, struct nvc_slice bytes)
 {
 	if (!bytes.len)
 		return true;
@@ -40,25 +40,25 @@ bool nvc_queue_put(struct nvc_queue *queue, struct nvc_slice bytes)
 	return true;
 }
 
-size_t nvc_queue_take(struct nvc_queue *queue, uint8_t *out, size_t size)
+size_t nvc_fifo_take(struct nvc_fifo *queue, uint8_t *out, size_t size)
 {
 	if (size > queue->len)
 		size = queue->len;
 	if (!size)
 		return 0;
 	memcpy(out, queue->data + queue->start, size);
-	nvc_queue_drop(queue, size);
+	nvc_fifo_drop(queue, size);
 	return size;
 }
 
-struct nvc_slice nvc_queue_peek(const struct nvc_queue *queue)
+struct nvc_slice nvc_fifo_peek(const struct nvc_fifo *queue)
 {
 	if (!queue->len)
 		return (struct nvc_slice){NULL, 0};
 	return nvc_slice_of(queue->data + queue->start, queue->len);
 }
 
-void nvc_queue_drop(struct nvc_queue *queue, size_t len)
+void nvc_fifo_drop(struct nvc_fifo *queue, size_t len)
 {
 	if (len > queue->len)
 		len = queue->len;
@@ -68,8 +68,8 @@ void nvc_queue_drop(struct nvc_queue *queue, size_t len)
 		queue->start = 0;
 }
 
-void nvc_queue_fini(struct nvc_queue *queue)
+void nvc_fifo_fini(struct nvc_fifo *queue)
 {
 	free(queue->data);
-	*queue = (struct nvc_queue){0};
+	*queue = (struct nvc_fifo){0};
 }
