@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every requirement the project knows, once (DESIGN idea 1). Cases, the observer's checks and the reference target's rules
- * name requirements by id; nothing else in the tree states a rule. The rows are in requirements.def.
+ * Every requirement the project knows, once (DESIGN idea 1). Cases, the observer's checks and the
+ * reference target's rules name requirements by id; nothing else in the tree states a rule. The rows
+ * are in requirements.def.
  */
 #ifndef NVC_CATALOGUE_CATALOGUE_H
 #define NVC_CATALOGUE_CATALOGUE_H
 
 #include <stddef.h>
 
-/* REQ_C_001 is "C-001"; REQ_NONE is no requirement. The numbers may move between versions, the texts never do. */
+/* REQ_C_001 is "C-001"; REQ_NONE is no requirement. Numbers may move between versions, texts never. */
 enum req_id {
 	REQ_NONE = 0,
 #define REQ(symbol, id, level, area, statement, stimulus, expected, citation, ends) REQ_##symbol,
@@ -17,12 +18,12 @@ enum req_id {
 	NUM_REQS
 };
 
-/* What a violation means: only SHALL and OWN can fail a target, SHOULD warns, the rest is reported. */
+/* What a violation means: SHALL and OWN fail a target, SHOULD warns, the rest is reported. */
 enum nvc_level {
 	NVC_LEVEL_SHALL,
 	NVC_LEVEL_SHOULD,
 	NVC_LEVEL_IMPL, /* the specification leaves it open, or its text has not been seen */
-	NVC_LEVEL_CONTRADICTION, /* the specification contradicts itself: every reading is accepted */
+	NVC_LEVEL_CONTRADICTION, /* the text contradicts itself: every reading is accepted */
 	NVC_LEVEL_OWN,		 /* asked for by nvme-conform, not by a specification */
 	NVC_NUM_LEVELS
 };
@@ -42,7 +43,8 @@ enum nvc_area {
 	NVC_NUM_AREAS
 };
 
-/* What may become of the connection once the requirement has been met. How it closes (FIN, RST, close_notify) is free. */
+/* What may become of the connection once the requirement has been met. How it closes (FIN, RST,
+ * close_notify) is free. */
 enum nvc_ends {
 	NVC_ENDS_ANY,	       /* not stated: nothing is judged */
 	NVC_ENDS_OPEN,	       /* it stays and serves the next command */
@@ -58,26 +60,26 @@ struct nvc_requirement {
 	enum nvc_area area;
 	const char *statement; /* one sentence on what the controller (or host) does */
 	const char *stimulus;  /* what a tester does; "" where nothing special is needed */
-	const char *
-		expected; /* the acceptable reactions; F1(n), F2(n), Term(n) as in docs/protocol.md chapter 8 */
-	const char *citation; /* document, revision, section */
+	const char *expected;  /* acceptable reactions; F1(n), F2(n), Term(n): requirements.def */
+	const char *citation;  /* document, revision, section */
 	enum nvc_ends ends;
 };
 
-/* nvc_requirement returns the row of `id`; NULL for REQ_NONE and for a number that is none. Static storage. To walk all rows,
- * count from REQ_NONE + 1 up to NUM_REQS - 1: they are in the order of their texts. */
+/* nvc_requirement returns the row of `id`; NULL for REQ_NONE and for a number that is none. Static
+ * storage. To walk all rows, count from REQ_NONE + 1 up to NUM_REQS - 1: that is their order. */
 const struct nvc_requirement *nvc_requirement(enum req_id id);
 
 /* nvc_requirement_find returns the number of the text "C-113" (exact spelling), or REQ_NONE. */
 enum req_id nvc_requirement_find(const char *text);
 
-/* nvc_level_name returns "shall", "should", "implementation-defined", "contradiction" or "nvme-conform's own". */
+/* nvc_level_name returns "shall", "should", "implementation-defined", "contradiction" or
+ * "nvme-conform's own". */
 const char *nvc_level_name(enum nvc_level level);
 
 /* nvc_area_name returns the heading of an area, e.g. "Concatenation and TLS". */
 const char *nvc_area_name(enum nvc_area area);
 
-/* nvc_ends_name returns what may become of the connection in words, e.g. "closed after the answer". */
+/* nvc_ends_name returns what may become of the connection, e.g. "closed after the answer". */
 const char *nvc_ends_name(enum nvc_ends ends);
 
 #endif

@@ -14,7 +14,8 @@ static void note_t_id(struct nvc_obs_transaction *transaction, uint16_t t_id)
 		transaction->t_id_unknown = true;
 }
 
-/* Which of several messages the controller holds for the transaction's is its business: any of them will do. */
+/* Which of several messages the controller holds for the transaction's is its business: any of
+ * them will do. */
 static bool t_id_fits(const struct nvc_obs_transaction *transaction, uint16_t t_id)
 {
 	for (unsigned int i = 0; i < transaction->num_t_ids; i++) {
@@ -43,16 +44,19 @@ static void take_offer(struct nvc_obs_transaction *transaction, struct nvc_slice
 	}
 }
 
-static void take_negotiate(struct nvc_obs_transaction *transaction, struct nvc_slice message)
+static void take_negotiate(
+	struct nvc_obs_transaction *transaction, struct nvc_slice message, uint64_t now)
 {
 	bool twice = transaction->state == NVC_OBS_NEGOTIATED;
 	struct nvc_negotiate negotiate;
 
 	if (transaction->state == NVC_OBS_IDLE || transaction->state == NVC_OBS_UNKNOWN) {
-		/* An unreadable message may have been what the controller refers to; a new transaction ends that. */
+		/* An unreadable message may have been what the controller refers to; a new
+		 * transaction ends that. */
 		memset(transaction, 0, sizeof(*transaction));
 	}
 	transaction->state = NVC_OBS_NEGOTIATED;
+	transaction->begun = now;
 	transaction->negotiated_twice |= twice;
 	transaction->challenge_known = transaction->reply_known = false;
 	transaction->offer_known =
@@ -83,6 +87,16 @@ static void take_reply(struct nvc_obs_transaction *transaction, struct nvc_slice
 	}
 }
 
+/* A transaction whose time is over may have been dropped; whether it was cannot be seen. */
+static void expire(struct nvc_obs_conn *conn)
+{
+	struct nvc_obs_transaction *transaction = &conn->transaction;
+
+	if (transaction->state != NVC_OBS_IDLE &&
+		conn->observer->now - transaction->begun >= conn->observer->patience)
+		transaction->state = NVC_OBS_UNKNOWN;
+}
+
 void nvc_obs_auth_sent(struct nvc_obs_conn *conn, struct nvc_obs_command *command)
 {
 	struct nvc_obs_transaction *transaction = &conn->transaction;
@@ -92,6 +106,7 @@ void nvc_obs_auth_sent(struct nvc_obs_conn *conn, struct nvc_obs_command *comman
 	if (command->applied)
 		return;
 	command->applied = true;
+	expire(conn);
 	if (!nvc_auth_peek(message, &id, &t_id))
 		transaction->t_id_unknown = true;
 	if (command->message_bad || message.len != command->auth.length) {
@@ -103,7 +118,7 @@ void nvc_obs_auth_sent(struct nvc_obs_conn *conn, struct nvc_obs_command *comman
 		return;
 	nvc_obs_host_message(conn, message);
 	if (id == NVC_MSG_NEGOTIATE)
-		take_negotiate(transaction, message);
+		take_negotiate(transaction, message, conn->observer->now);
 	else if (id == NVC_MSG_REPLY)
 		take_reply(transaction, message);
 	note_t_id(transaction, t_id);
@@ -164,7 +179,8 @@ static size_t judge_failure1(struct nvc_obs_conn *conn, struct nvc_slice message
 	return FAILURE_LEN;
 }
 
-/* RVALID follows from CVALID and S2; a CVALID without meaning is not judged (docs/protocol.md 3.4). */
+/* RVALID follows from CVALID and S2; a CVALID without meaning is not judged (docs/protocol.md
+ * 3.4). */
 static void judge_rvalid(struct nvc_obs_conn *conn, const struct nvc_success1 *success)
 {
 	const struct nvc_obs_transaction *transaction = &conn->transaction;
@@ -262,6 +278,7 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 	struct nvc_slice message = nvc_slice_of(command->message, command->message_len);
 	uint16_t id, t_id;
 
+	expire(conn);
 	if (command->message_bad) {
 		transaction->state = NVC_OBS_UNKNOWN;
 		return;

@@ -111,6 +111,7 @@ static void take_connect(struct nvc_obs_command *command, const struct nvc_pdu *
 	command->connect.qid = cmd.qid;
 	command->connect.sqsize = cmd.sqsize;
 	command->connect.cattr = cmd.cattr;
+	command->connect.kato = cmd.kato;
 	if (nvc_decode(&nvc_connect_data_layout, pdu->data, &data, NULL, NULL) != NVC_OK)
 		return;
 	command->connect.subnqn_bad = !nvc_nqn_get(data.subnqn, nqn);
@@ -200,12 +201,23 @@ static void end_auth(struct nvc_obs_conn *conn, struct nvc_obs_command *command)
 		nvc_obs_auth_sent(conn, command);
 		return;
 	}
-	/* Sends whose responses are still on their way came before the answer that is here already. */
+	/* Sends whose responses are still on their way came before the answer that is here
+	 * already. */
 	for (struct nvc_obs_command *sent = conn->commands; sent < command; sent++) {
 		if (nvc_obs_is_fabrics(sent, NVC_FCTYPE_AUTH_SEND))
 			nvc_obs_auth_sent(conn, sent);
 	}
 	nvc_obs_auth_received(conn, command);
+}
+
+/* The time-out of a transaction is KATO, which only the admin queue of an association states;
+ * the shortest will do for all. */
+static void note_kato(struct nvc_observer *observer, uint32_t kato_ms)
+{
+	uint64_t kato = (uint64_t)kato_ms * 1000000;
+
+	if (kato && kato < observer->patience)
+		observer->patience = kato;
 }
 
 static void connected(
@@ -229,9 +241,11 @@ static void connected(
 		command->connect.cattr & NVC_CATTR_DISSQFC && cqe->sqhd == SQHD_NO_FLOW_CONTROL;
 	conn->authreq = dw0 & (NVC_CONNECT_ATR | NVC_CONNECT_ASCR);
 	conn->pair = command->connect.pair;
+	note_kato(conn->observer, command->connect.kato);
 }
 
-/* Judges and forgets a command that has ended; `cqe` is NULL when SUCCESS stood in for the response. */
+/* Judges and forgets a command that has ended; `cqe` is NULL when SUCCESS stood in for the
+ * response. */
 static void end_command(
 	struct nvc_obs_conn *conn, struct nvc_obs_command *command, const struct nvc_cqe *cqe)
 {
@@ -310,7 +324,8 @@ void nvc_obs_r2t(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 			pdu->xfer.offset, pdu->xfer.length, command->auth.length);
 }
 
-/* SQHD of the Connect response tells whether flow control is disabled, so it is judged by what was asked. */
+/* SQHD of the Connect response tells whether flow control is disabled, so it is judged by what
+ * was asked. */
 static void judge_sqhd(
 	struct nvc_obs_conn *conn, const struct nvc_obs_command *command, const struct nvc_cqe *cqe)
 {

@@ -85,7 +85,8 @@ static bool bad_length(const struct nvc_obs_conn *conn, const struct nvc_obs_com
 	       !no_length(conn, command);
 }
 
-/* Commands before authentication where it is required; which row they violate depends on what they are. */
+/* Commands before authentication where it is required; which row they violate depends on what
+ * they are. */
 static bool gated(const struct nvc_obs_conn *conn, const struct nvc_obs_command *command)
 {
 	return conn->connected && conn->authreq && !conn->authenticated && !is_auth(command) &&

@@ -17,6 +17,7 @@ struct nvc_observer *nvc_observer_new(const struct nvc_observer_sink *sink, unsi
 		return NULL;
 	observer->sink = *sink;
 	observer->judge = judge;
+	observer->patience = NVC_OBS_AUTH_TIMEOUT;
 	return observer;
 }
 
@@ -225,7 +226,8 @@ static bool reserve(struct nvc_obs_stream *stream, size_t len)
 	return true;
 }
 
-/* Bytes are kept only until their PDU is whole, so a stream never holds more than one PDU and what one call brought. */
+/* Bytes are kept only until their PDU is whole, so a stream never holds more than one PDU and
+ * what one call brought. */
 static void add_bytes(
 	struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice bytes)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The observer (DESIGN idea 5): a passive checker of conversations. It is shown the bytes of every connection, in clear and
- * in the order in which the tester sent and received them, takes the PDUs apart by itself and reports each
- * requirement that it sees violated. It is attached to every connection of every case and is the whole of replay.
+ * The observer (DESIGN idea 5): a passive checker of conversations. It is shown the bytes of every
+ * connection, in clear and in the order in which the tester sent and received them, takes the PDUs
+ * apart by itself and reports each requirement that it sees violated. It is attached to every
+ * connection of every case and is the whole of replay.
  *
- * What it cannot know it does not judge: once a side's bytes cannot be framed or understood (the host emulator
- * sends such on purpose), checks that lean on them stop for that connection, and the transcript says so.
+ * What it cannot know it does not judge: once a side's bytes cannot be framed or understood (the
+ * host emulator sends such on purpose), checks that lean on them stop for that connection, and the
+ * transcript says so.
  */
 #ifndef NVC_OBSERVER_OBSERVER_H
 #define NVC_OBSERVER_OBSERVER_H
@@ -13,7 +15,8 @@
 #include "catalogue/catalogue.h"
 #include "wire/pdu.h"
 
-/* Whose side is judged. In live runs only the controller's: the host emulator misbehaves on purpose. */
+/* Whose side is judged. In live runs only the controller's: the host emulator misbehaves on
+ * purpose. */
 enum nvc_observer_judge { NVC_JUDGE_CONTROLLER = 1, NVC_JUDGE_HOST = 2, NVC_JUDGE_BOTH = 3 };
 
 enum nvc_observed_kind {
@@ -26,20 +29,21 @@ enum nvc_observed_kind {
 /* One line of the transcript. Valid during the call only. */
 struct nvc_observed_packet {
 	enum nvc_observed_kind kind;
-	unsigned int
-		packet; /* running number over all connections from 1; events carry that of the PDU before */
+	unsigned int packet; /* runs over all connections from 1; of an event: the PDU before */
 	unsigned int conn;
 	enum nvc_direction direction; /* of a PDU, an end or a note */
-	uint64_t time;		      /* as given by the caller */
+	uint64_t time;		      /* nanoseconds, as given by the caller */
 	uint8_t type;		      /* of a PDU: enum nvc_pdu_type */
 	struct nvc_slice bytes; /* of a PDU: all of it; its first 8 bytes where PLEN cannot be */
 	const char *text; /* one line; the last C2HData of a message shows all of the message */
 };
 
-/* Whom the observer tells; both are called from within nvc_observer_open, _bytes and _end. Either may be NULL. */
+/* Whom the observer tells; both are called from within nvc_observer_open, _bytes and _end.
+ * Either may be NULL. */
 struct nvc_observer_sink {
 	void *self;
-	/* `packet` violates `req`: the first time on this connection; further ones are only counted. */
+	/* `packet` violates `req`: the first time on this connection; further ones are only
+	 * counted. */
 	void (*violation)(void *self, enum req_id req, const char *expected, const char *seen,
 		unsigned int packet, unsigned int conn);
 	void (*packet)(void *self, const struct nvc_observed_packet *packet);
@@ -54,36 +58,41 @@ enum {
 
 struct nvc_observer;
 
-/* nvc_observer_new returns an observer that judges `judge` (a set of enum nvc_observer_judge) and tells `sink` (copied), or
- * NULL without memory. Freed by nvc_observer_free. */
+/* nvc_observer_new returns an observer that judges `judge` (a set of enum nvc_observer_judge)
+ * and tells `sink` (copied), or NULL without memory. Freed by nvc_observer_free. */
 struct nvc_observer *nvc_observer_new(const struct nvc_observer_sink *sink, unsigned int judge);
 
 /* nvc_observer_free frees `observer` and all it knows; NULL is allowed. */
 void nvc_observer_free(struct nvc_observer *observer);
 
-/* nvc_observer_open begins connection `conn` (an id of the caller's choice that is not open). It must be seen from its first
- * byte; `tls` tells that the bytes come out of a TLS session. NVC_E_NO_SPACE, NVC_E_NO_MEMORY or
- * NVC_E_STATE (already open): then the connection is not observed. */
+/* nvc_observer_open begins connection `conn` (an id of the caller's choice that is not open). It
+ * must be seen from its first byte; `tls` tells that the bytes come out of a TLS session.
+ * NVC_E_NO_SPACE, NVC_E_NO_MEMORY or NVC_E_STATE (already open): then the connection is not
+ * observed. */
 enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int conn, bool tls,
 	uint64_t time, const char *label);
 
-/* nvc_observer_bytes shows bytes of connection `conn`, sent by the host (`h2c`) or by the controller, cut in any way. Bytes of
- * a connection that is not open are ignored. */
+/* nvc_observer_bytes shows bytes of connection `conn`, sent by the host (`h2c`) or by the
+ * controller, cut in any way. Bytes of a connection that is not open are ignored. `time` is in
+ * nanoseconds and never goes back: a transaction may be dropped by the controller when its time
+ * is over. */
 void nvc_observer_bytes(struct nvc_observer *observer, unsigned int conn, bool h2c,
 	struct nvc_slice bytes, uint64_t time);
 
-/* nvc_observer_end tells that one side ended the connection, with `reason` for the transcript ("FIN"). The connection is
- * forgotten when both have. */
+/* nvc_observer_end tells that one side ended the connection, with `reason` for the transcript
+ * ("FIN"). The connection is forgotten when both have. */
 void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c,
 	const char *reason, uint64_t time);
 
-/* nvc_observer_forget drops connection `conn`, of which nothing more will be seen; its id can be used again. */
+/* nvc_observer_forget drops connection `conn`, of which nothing more will be seen; its id can be
+ * used again. */
 void nvc_observer_forget(struct nvc_observer *observer, unsigned int conn);
 
 /* nvc_observer_packets returns the number of the last PDU. */
 unsigned int nvc_observer_packets(const struct nvc_observer *observer);
 
-/* nvc_observer_violations returns how often `req` was violated, repetitions on one connection included. */
+/* nvc_observer_violations returns how often `req` was violated, repetitions on one connection
+ * included. */
 unsigned int nvc_observer_violations(const struct nvc_observer *observer, enum req_id req);
 
 #endif

@@ -13,6 +13,9 @@ enum {
 	NVC_OBS_CHALLENGE_KEY = 32, /* bytes of C1 that are remembered */
 };
 
+/* The time-out of a transaction where KATO is 0, in nanoseconds (Base 2.2, 8.3.4). */
+#define NVC_OBS_AUTH_TIMEOUT UINT64_C(120000000000)
+
 /* Bytes of one direction that do not make a whole PDU yet. */
 struct nvc_obs_stream {
 	uint8_t *data;
@@ -25,6 +28,7 @@ struct nvc_obs_stream {
 struct nvc_obs_connect {
 	uint16_t recfmt, qid, sqsize;
 	uint8_t cattr;
+	uint32_t kato;
 	bool subnqn_bad, hostnqn_bad;
 	uint64_t pair; /* a hash of host NQN and subsystem NQN */
 };
@@ -42,8 +46,7 @@ struct nvc_obs_command {
 	} auth;
 	uint64_t received; /* bytes of C2HData so far */
 	bool last;	   /* LAST_PDU was set */
-	uint8_t *
-		message; /* of an authentication command: the first NVC_OBS_MAX_MESSAGE bytes of its data */
+	uint8_t *message;  /* of an authentication command: its data, cut to the limit */
 	size_t message_len;
 	bool message_bad; /* its data was damaged or incomplete */
 	bool applied;	  /* an Authentication Send that has reached the transaction */
@@ -54,11 +57,12 @@ enum nvc_obs_state {
 	NVC_OBS_NEGOTIATED, /* a Challenge is due */
 	NVC_OBS_CHALLENGED, /* a Reply is due */
 	NVC_OBS_REPLIED,    /* a Success1 is due */
-	NVC_OBS_UNKNOWN, /* a message could not be followed: order is not judged until the next Negotiate */
+	NVC_OBS_UNKNOWN,    /* order is not judged until the next Negotiate */
 };
 
 struct nvc_obs_transaction {
 	enum nvc_obs_state state;
+	uint64_t begun;			   /* when AUTH_Negotiate was sent */
 	uint16_t t_ids[NVC_OBS_MAX_T_IDS]; /* of all messages of the host since it was idle */
 	unsigned int num_t_ids;
 	bool t_id_unknown; /* ... one of which could not be read */
@@ -116,6 +120,7 @@ struct nvc_observer {
 	unsigned int judge;
 	unsigned int packets;
 	uint64_t now;
+	uint64_t patience; /* nanoseconds after which a controller may have dropped a transaction */
 	struct nvc_obs_conn *conns;
 	unsigned int num_conns;
 	struct nvc_obs_challenge *challenges; /* a ring once it has reached its limit */
@@ -142,7 +147,8 @@ void nvc_obs_pdu(struct nvc_obs_conn *conn, enum nvc_direction direction, struct
 
 /* ---- commands ---- */
 
-/* nvc_obs_find returns the outstanding command `cid`; NULL where there is none or the host is bent. */
+/* nvc_obs_find returns the outstanding command `cid`; NULL where there is none or the host is
+ * bent. */
 struct nvc_obs_command *nvc_obs_find(struct nvc_obs_conn *conn, uint16_t cid);
 
 /* nvc_obs_command_sent takes a CapsuleCmd. */
@@ -178,8 +184,8 @@ void nvc_obs_auth_sent(struct nvc_obs_conn *conn, struct nvc_obs_command *comman
 /* nvc_obs_auth_received judges the message of an Authentication Receive. */
 void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_command *command);
 
-/* nvc_obs_challenge judges a Challenge of `message` bytes, of which the controller may have been allowed `room`. Returns its
- * length, 0 where that cannot be told. */
+/* nvc_obs_challenge judges a Challenge of `message` bytes, of which the controller may have been
+ * allowed `room`. Returns its length, 0 where that cannot be told. */
 size_t nvc_obs_challenge(struct nvc_obs_conn *conn, struct nvc_slice message, size_t room);
 
 /* nvc_obs_host_message judges a message of the host before it changes the transaction. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A clean conversation violates nothing; with one field of one PDU bent it violates exactly the requirement which that field
- * belongs to, however the bytes are cut.
+ * A clean conversation violates nothing; with one field of one PDU bent it violates exactly the
+ * requirement which that field belongs to, however the bytes are cut.
  */
 #include <check.h>
 #include <stdio.h>
@@ -303,7 +303,8 @@ START_TEST(message_by_r2t)
 	say(&talk, NVC_H2C, &data);
 	say_response(&talk, NVC_SC_SUCCESS, 0);
 	say_challenge(&talk, &plan);
-	/* Zeros are an AUTH_Negotiate that offers nothing, so no hash can have been chosen from it. */
+	/* Zeros are an AUTH_Negotiate that offers nothing, so no hash can have been chosen from
+	 * it. */
 	expect(&talk, false, ALL, NVC_JUDGE_CONTROLLER, REQ_C_092, "message by R2T");
 	expect(&talk, false, at + 3, NVC_JUDGE_CONTROLLER, REQ_NONE, "R2T within TL");
 	talk.bytes[talk.start[at] + 16] = 73;
@@ -383,6 +384,27 @@ START_TEST(freshness_is_bounded)
 	show(observer, 1, &talk, ALL, WHOLE);
 	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_124), 1);
 	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_123), 1);
+	nvc_observer_free(observer);
+}
+END_TEST
+
+/* A transaction whose time is over may be gone: then a second AUTH_Negotiate begins another. */
+START_TEST(time_ends_a_transaction)
+{
+	static const uint64_t seconds[] = {1, 119, 121};
+	static const struct plan plan = {.dhgid = NVC_DH_2048};
+	struct nvc_observer_sink sink = {NULL, NULL, NULL};
+	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
+	static struct talk talk;
+
+	converse(&talk, &plan);
+	ck_assert_int_eq(nvc_observer_open(observer, 1, false, 0, ""), NVC_OK);
+	show(observer, 1, &talk, NEGOTIATE_RESP + 1, WHOLE);
+	for (unsigned int i = NEGOTIATE; i <= CHALLENGE_RESP; i++)
+		nvc_observer_bytes(observer, 1, talk.direction[i] == NVC_H2C,
+			nvc_slice_of(talk.bytes + talk.start[i], talk.start[i + 1] - talk.start[i]),
+			seconds[_i] * 1000000000u);
+	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_088), seconds[_i] < 120);
 	nvc_observer_free(observer);
 }
 END_TEST
@@ -518,6 +540,7 @@ int main(void)
 	tcase_add_test(core, null_group_with_concatenation);
 	tcase_add_test(core, memory_is_bounded);
 	tcase_add_test(core, freshness_is_bounded);
+	tcase_add_loop_test(core, time_ends_a_transaction, 0, 3);
 	tcase_add_test(core, wrong_digests);
 	tcase_add_test(core, bent_host_silences_what_leans_on_it);
 	tcase_add_test(core, term_req);
