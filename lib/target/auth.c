@@ -176,7 +176,7 @@ static enum auth_event event_of(const struct nvc_target *target, uint16_t messag
 	case NVC_MSG_FAILURE2:
 		return EV_FAILURE2;
 	default:
-		if (HOW(target, NEG_TYPE) == HOW_CONFUSED && message >> 8 == NVC_AUTH_COMMON)
+		if (HOW(target, FOREIGN_MESSAGE) == HOW_CONFUSED && message >> 8 == NVC_AUTH_COMMON)
 			return EV_NEGOTIATE;
 		return EV_FOREIGN;
 	}

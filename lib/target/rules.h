@@ -33,7 +33,7 @@ enum how {
 	HOW_IGNORED,	   /* FAIL2_CLOSE: no step of the row is done */
 	HOW_NULL_GROUP,	   /* CHAL_DHVLEN: 256 with NULL */
 	HOW_OVERFLOWED,	   /* TIMER_KATO */
-	HOW_CONFUSED,	   /* NEG_TYPE */
+	HOW_CONFUSED,	   /* FOREIGN_MESSAGE */
 	HOW_RESTART,	   /* NEGOTIATE_TWICE */
 };
 

@@ -47,7 +47,7 @@ static const struct {
 							[ASSOCIATION] = R(FAIL1_ASSOCIATION)}},
 	[TD_FAILURE2] = {"AUTH_Failure2 received", {[DROP_PSK] = R(FAIL2_DROP_PSK),
 							   [FORGET] = ALWAYS,
-							   [SHUT] = R(FAIL2_SHUT),
+							   [SHUT] = ALWAYS,
 							   [ABORT] = ALWAYS,
 							   [CLOSE] = R(FAIL2_CLOSE),
 							   [ASSOCIATION] = R(FAIL2_ASSOCIATION)}},
