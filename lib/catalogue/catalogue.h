@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Every requirement the project knows, once (DESIGN idea 1). Cases, the observer's checks and the
- * reference target's rules name requirements by id; nothing else in the tree states a rule. The rows
- * are in requirements.def.
+ * reference target's rules name requirements by id; nothing else in the tree states a rule. The
+ * rows are in requirements.def.
  */
 #ifndef NVC_CATALOGUE_CATALOGUE_H
 #define NVC_CATALOGUE_CATALOGUE_H
 
 #include <stddef.h>
 
-/* REQ_C_001 is "C-001"; REQ_NONE is no requirement. Numbers may move between versions, texts never. */
+/* REQ_C_001 is "C-001"; REQ_NONE is no requirement. Numbers may move, texts never. */
 enum req_id {
 	REQ_NONE = 0,
 #define REQ(symbol, id, level, area, statement, stimulus, expected, citation, ends) REQ_##symbol,

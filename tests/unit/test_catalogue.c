@@ -7,7 +7,8 @@
 
 #include "catalogue/catalogue.h"
 
-enum { CONTROLLER_ROWS = 227, HOST_ROWS = 66, OWN_ROWS = 2 };
+/* Rows of docs/protocol.md chapter 8; our own (N-) come on top as cases need them. */
+enum { CONTROLLER_ROWS = 226, HOST_ROWS = 66 };
 
 static bool is_printable_ascii(const char *text)
 {
@@ -98,10 +99,12 @@ START_TEST(subject_fits_the_area)
 				      : i == REQ_C_236		  ? "The discovery controller "
 								  : "The controller ";
 
+		ck_assert_int_eq(row->area == NVC_AREA_OWN, row->level == NVC_LEVEL_OWN);
+		if (row->area == NVC_AREA_OWN && strncmp(row->statement, "The target ", 11) == 0)
+			continue;
 		ck_assert_msg(strncmp(row->statement, subject, strlen(subject)) == 0,
 			"%s does not begin with \"%s\"", row->id, subject);
 		ck_assert_int_eq(row->area == NVC_AREA_HOST, row->id[0] == 'H');
-		ck_assert_int_eq(row->area == NVC_AREA_OWN, row->level == NVC_LEVEL_OWN);
 	}
 }
 END_TEST
@@ -109,17 +112,13 @@ END_TEST
 /* The rows are counted, so that one lost in an edit is noticed. */
 START_TEST(all_rows_are_there)
 {
-	int num[NVC_NUM_AREAS] = {0}, controller = 0;
+	int num[128] = {0};
 
 	for (int i = REQ_NONE + 1; i < NUM_REQS; i++)
-		num[nvc_requirement((enum req_id)i)->area]++;
-	for (int area = NVC_AREA_TRANSPORT; area <= NVC_AREA_CHANNEL; area++) {
-		ck_assert_int_gt(num[area], 0);
-		controller += num[area];
-	}
-	ck_assert_int_eq(controller, CONTROLLER_ROWS);
-	ck_assert_int_eq(num[NVC_AREA_HOST], HOST_ROWS);
-	ck_assert_int_eq(num[NVC_AREA_OWN], OWN_ROWS);
+		num[(unsigned char)nvc_requirement((enum req_id)i)->id[0] % 128]++;
+	ck_assert_int_eq(num['C'], CONTROLLER_ROWS);
+	ck_assert_int_eq(num['H'], HOST_ROWS);
+	ck_assert_int_eq(num['C'] + num['H'] + num['N'], NUM_REQS - 1);
 }
 END_TEST
 
