@@ -4,14 +4,13 @@
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
 from ..runner import reports as runner_reports
-from . import gate, klog
+from . import gate, host_story, klog, qemu
 from .errors import (EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,
                      GateError)
 
@@ -44,6 +43,8 @@ def parse(argv):
     where.add_argument("--fetch", action="store_true", help="fill the cache and stop")
     where.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
     how = parser.add_argument_group("how")
+    how.add_argument("--host", action="store_true", help="the other direction: the kernel is the "
+                     "host, with nvme-cli, and connects to the reference target")
     how.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     how.add_argument("--append", default="", help="more for the kernel's command line")
     how.add_argument("--memory", type=int, default=384, metavar="MIB")
@@ -104,8 +105,7 @@ def _suite_argv(words, profile_path, directory):
     argv += ["--seed", words.seed] if words.seed else []
     argv += ["--timeout", words.timeout] if words.timeout else []
     argv += ["--verbose"] if words.verbose else []
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else argv
+    return qemu.dying_with_us(argv, "TERM")
 
 
 def _end(process):
@@ -217,6 +217,22 @@ def _judge(words, request, directory):
     return status
 
 
+def _play_host(request, directory):
+    """_play_host lets the kernel be the host of the reference target and returns an exit status."""
+    os.makedirs(directory, exist_ok=True)
+    with host_story.ReferenceTarget(PROGRAM, directory) as target:
+        report = host_story.run(request, target.profile, target.port)
+        target_alive = target.alive()
+    print(f"Linux {report.release} under {report.accel.upper()} as host of the reference target")
+    for line in host_story.lines(report):
+        print(line)
+    if not target_alive:
+        print("FAIL the reference target died")
+    print(f"{sum(step.ok for step in report.steps)} of {len(report.steps)} steps as they should "
+          f"be; logs in {directory}")
+    return EXIT_OK if report.ok and target_alive else EXIT_UNEXPECTED
+
+
 def _interrupt(*_):
     raise KeyboardInterrupt
 
@@ -237,6 +253,8 @@ def main(argv):
             prepared = gate.prepare(request)
             print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
             return EXIT_OK
+        if words.host:
+            return _play_host(request, directory)
         return _judge(words, request, directory)
     except GateError as error:
         print(f"nvme-conform gate: {error.message}", file=sys.stderr)

@@ -12,7 +12,7 @@ TARGET = ("NVME_TARGET", "NVME_TARGET_TCP", "NVME_TARGET_TCP_TLS", "NVME_TARGET_
           "CRYPTO_DH_RFC7919_GROUPS")
 HOST = ("NVME_TCP", "NVME_TCP_TLS", "NVME_HOST_AUTH")
 # What the guest itself stands on; all but the drivers must be built in.
-GUEST = ("VIRTIO_NET", "VIRTIO_PCI", "PCI", "INET", "UNIX")
+GUEST = ("VIRTIO_NET", "VIRTIO_CONSOLE", "VIRTIO_PCI", "PCI", "INET", "UNIX")
 GUEST_BUILT_IN = ("64BIT", "PVH", "SERIAL_8250_CONSOLE", "BLK_DEV_INITRD", "DEVTMPFS", "TMPFS",
                   "PROC_FS", "SYSFS", "BINFMT_ELF", "BINFMT_SCRIPT", "MULTIUSER", "FUTEX", "EPOLL",
                   "PRINTK")

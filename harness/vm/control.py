@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The second serial port: shell scripts into the guest, exit status and output back.
+"""A virtio port: shell scripts into the guest, exit status and output back.
 
 One line each way (see obey() in guest/init.sh); nothing here goes through the network under test.
+Not a second UART: with both cores busy QEMU's loses octets in either direction (seen).
 """
 
 import base64

@@ -15,7 +15,7 @@ import shlex
 import time
 from dataclasses import dataclass, field
 
-from . import gate, initramfs, qemu
+from . import gate, initramfs, nvmet, qemu
 from .errors import GateError
 
 TARGET_SERVICE = 4420
@@ -149,10 +149,17 @@ def disconnect(peer, name="disconnect"):
 
 
 class HostGuest(gate.GuestBase):
-    """HostGuest is a Linux host that reaches 127.0.0.1:target_port and nothing else."""
+    """HostGuest is a Linux host that reaches 127.0.0.1:target_port and nothing else.
 
-    def __init__(self, prepared, target_port):
+    psks are entries of a profile that the host holds too.
+    """
+
+    def __init__(self, prepared, target_port, psks=()):
         super().__init__(prepared, relays={TARGET_SERVICE: target_port})
+        self._psks = psks
+
+    def files(self):
+        return nvmet.psk_files(self._psks)
 
     def step(self, step):
         """step runs one step and returns its outcome; a guest that hangs or dies is a GateError."""
@@ -164,13 +171,13 @@ class HostGuest(gate.GuestBase):
                            [line.text for line in self.log.lines(start)])
 
 
-def run_linux_host(request, target_port, steps):
+def run_linux_host(request, target_port, steps, psks=()):
     """run_linux_host boots a host, runs the steps in order and returns a HostReport.
 
     Every step runs, whatever the earlier ones did, unless the guest itself is lost.
     """
     prepared = gate.prepare(request, initramfs.HOST_PROGRAMS)
-    with HostGuest(prepared, target_port) as guest:
+    with HostGuest(prepared, target_port, psks) as guest:
         report = HostReport(guest.kernel.release, prepared.accel, guest.directory,
                             taint_before=guest.taint_at_boot)
         try:

@@ -60,10 +60,16 @@ def setup_script(profile):
     return _FUNCTIONS + "\n".join(lines) + "\ncd /\nrm -f /conf/setup.sh\n"
 
 
-def guest_files(profile):
-    """guest_files returns {name below /conf: contents}."""
-    files = {"setup.sh": setup_script(profile)}
-    for number, psk in enumerate(profile["psks"]):
+def psk_files(psks):
+    """psk_files returns {name below /conf: contents}; init.sh puts the keys into the keyring."""
+    files = {}
+    for number, psk in enumerate(psks):
+        files[f"psk/{number}.name"] = psk["name"]
         files[f"psk/{number}.identity"] = psk["identity"]
         files[f"psk/{number}.key"] = bytes.fromhex(psk["tls_psk"])
     return files
+
+
+def guest_files(profile):
+    """guest_files returns {name below /conf: contents} for a guest that is the target."""
+    return {"setup.sh": setup_script(profile), **psk_files(profile["psks"])}

@@ -46,6 +46,15 @@ def free_ports(count):
             each.close()
 
 
+def dying_with_us(argv, signal_name):
+    """dying_with_us returns argv changed so that whatever ends us, SIGKILL included, ends it too.
+
+    The kernel watches the thread that started the process, so that thread must live as long.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", signal_name, "--", *argv] if setpriv else argv
+
+
 @dataclass
 class Setup:
     """Setup is what to boot. forwards: guest ports to reach from here; relays: {guest's view of a
@@ -80,14 +89,12 @@ def command_line(setup, ports, control_fd):
             "-m", str(setup.memory), "-smp", "1", "-kernel", setup.vmlinux, "-initrd", setup.initrd,
             "-append", f"{APPEND} {setup.append}".strip(),
             "-serial", "file:" + os.path.join(setup.directory, "serial.log"),
-            "-chardev", f"socket,id=control,fd={control_fd}", "-serial", "chardev:control",
+            "-chardev", f"socket,id=control,fd={control_fd}", "-device", "virtio-serial-pci",
+            "-device", "virtserialport,chardev=control,name=control",
             "-netdev", _network(setup, ports), "-device", "virtio-net-pci,netdev=n0", "-no-reboot"]
     if os.path.exists(QBOOT):
         argv += ["-bios", QBOOT]
-    # Whatever ends us, SIGKILL included, the kernel then ends QEMU. The signal goes with the
-    # thread that started it, so a guest belongs to the thread that made it.
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else argv
+    return dying_with_us(argv, "KILL")
 
 
 class Machine:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # PID 1 of the guest. Says what it does on the serial console, in lines that begin with NVME-CONFORM
-# (klog.py reads them), and then obeys the second serial port (control.py).
+# (klog.py reads them), and then obeys the control port (control.py).
 
 CONFIG=/sys/kernel/config
 
@@ -41,8 +41,9 @@ start_network() {
 load_psks() {
 	for identity in /conf/psk/*.identity; do
 		[ -e "$identity" ] || continue
-		keyctl padd psk "$(cat "$identity")" %:.nvme <"${identity%.identity}.key" >/dev/null ||
-			say "REJECTED psk $(cat "$identity")"
+		psk=${identity%.identity}
+		keyctl padd psk "$(cat "$identity")" %:.nvme <"$psk.key" >/dev/null ||
+			say "REJECTED $(cat "$psk.name") psk"
 	done
 	rm -rf /conf/psk
 }
@@ -62,13 +63,18 @@ start_tlshd() {
 
 # One line in: number, seconds, shell script in base64. Out: number, exit status, output in base64.
 obey() {
-	stty -F /dev/ttyS1 raw -echo 2>/dev/null
-	exec 3<>/dev/ttyS1
+	port=
+	for name in /sys/class/virtio-ports/*/name; do
+		[ "$(cat "$name" 2>/dev/null)" = control ] && port=$(basename "${name%/name}")
+	done
+	[ -c "/dev/$port" ] || give_up "no control port"
+	exec 3<>"/dev/$port"
 	say "READY $(uname -r) taint $(cat /proc/sys/kernel/tainted)"
 	while read -r number seconds script <&3; do
 		echo "$script" | base64 -d >/run/step.sh
 		timeout -k 2 "$seconds" sh /run/step.sh >/run/step.out 2>&1 </dev/null 3<&-
 		status=$?
+		say "STEP $number status $status"
 		echo "$number $status $(base64 -w 0 </run/step.out)" >&3
 	done
 	poweroff -f
