@@ -94,17 +94,16 @@ START_TEST(subject_fits_the_area)
 {
 	for (int i = REQ_NONE + 1; i < NUM_REQS; i++) {
 		const struct nvc_requirement *row = nvc_requirement((enum req_id)i);
-		const char *subject = row->area == NVC_AREA_HOST  ? "The host "
-				      : row->area == NVC_AREA_OWN ? "The target "
-				      : i == REQ_C_236		  ? "The discovery controller "
-								  : "The controller ";
+		const char *subject = row->area == NVC_AREA_HOST ? "The host "
+				      : i == REQ_C_236		 ? "The discovery controller "
+								 : "The controller ";
 
+		ck_assert_int_eq(row->area == NVC_AREA_HOST, row->id[0] == 'H');
 		ck_assert_int_eq(row->area == NVC_AREA_OWN, row->level == NVC_LEVEL_OWN);
 		if (row->area == NVC_AREA_OWN && strncmp(row->statement, "The target ", 11) == 0)
 			continue;
 		ck_assert_msg(strncmp(row->statement, subject, strlen(subject)) == 0,
 			"%s does not begin with \"%s\"", row->id, subject);
-		ck_assert_int_eq(row->area == NVC_AREA_HOST, row->id[0] == 'H');
 	}
 }
 END_TEST
