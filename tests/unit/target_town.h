@@ -22,7 +22,8 @@ struct town {
 	struct nvc_env env;
 	struct nvc_target *target;
 	struct nvc_host host;
-	bool why; /* print the target's log */
+	struct nvc_auth auths[8]; /* of stories that may end early */
+	size_t num_auths;
 };
 
 static inline struct nvc_dhchap_key town_key(uint8_t fill)
@@ -75,8 +76,21 @@ static inline void town_init(struct town *town, const char *defect)
 	town->host.offer = NVC_OFFER(NVC_HASH_SHA256, NVC_DH_2048);
 }
 
+/* A transaction on `queue` that town_fini ends. */
+static inline struct nvc_auth *town_auth(
+	struct town *town, struct nvc_queue *queue, uint8_t sc_c, enum nvc_auth_mode mode)
+{
+	struct nvc_auth *auth = &town->auths[town->num_auths++];
+
+	ck_assert_uint_le(town->num_auths, sizeof(town->auths) / sizeof(town->auths[0]));
+	ck_assert_int_eq(nvc_auth_init(auth, queue, sc_c, mode), NVC_OK);
+	return auth;
+}
+
 static inline void town_fini(struct town *town)
 {
+	while (town->num_auths)
+		nvc_auth_fini(&town->auths[--town->num_auths]);
 	nvc_host_fini(&town->host);
 	nvc_sim_free(town->sim);
 	nvc_target_free(town->target);

@@ -119,17 +119,17 @@ static const char *what_was_offered(struct town *town)
 static const char *fresh_values(struct town *town)
 {
 	struct nvc_queue *queue = fresh_queue(town);
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_auth_received got;
 	uint8_t c1[32] = {0}, dh[256] = {0};
 	uint32_t s1 = 0;
 
-	MUST(nvc_auth_init(&auth, queue, 0, NVC_AUTH_UNIDIRECTIONAL) == NVC_OK);
+	auth = town_auth(town, queue, 0, NVC_AUTH_UNIDIRECTIONAL);
 	for (int i = 0; i < 3; i++) {
 		if (i)
-			nvc_auth_renew(&auth);
-		DONE(nvc_auth_send_negotiate(&auth, NULL));
-		DONE(nvc_auth_receive(&auth, &got, NULL));
+			nvc_auth_renew(auth);
+		DONE(nvc_auth_send_negotiate(auth, NULL));
+		DONE(nvc_auth_receive(auth, &got, NULL));
 		MUST(got.message == NVC_MSG_CHALLENGE && !got.t_id_foreign && !got.trailing);
 		MUST(got.challenge.seqnum != 0 && (!i || got.challenge.seqnum == s1 + 1));
 		MUST(got.challenge.dhval.len == sizeof(dh) && got.challenge.cval.len == sizeof(c1));
@@ -138,11 +138,10 @@ static const char *fresh_values(struct town *town)
 		s1 = got.challenge.seqnum;
 		memcpy(dh, got.challenge.dhval.data, sizeof(dh));
 		memcpy(c1, got.challenge.cval.data, sizeof(c1));
-		DONE(nvc_auth_send_reply(&auth, NULL));
-		DONE(nvc_auth_receive(&auth, &got, NULL));
+		DONE(nvc_auth_send_reply(auth, NULL));
+		DONE(nvc_auth_receive(auth, &got, NULL));
 		MUST(got.message == NVC_MSG_SUCCESS1 && !got.t_id_foreign);
 	}
-	nvc_auth_fini(&auth);
 	return NULL;
 }
 
@@ -270,31 +269,30 @@ static const char *weak_values_are_refused(struct town *town)
 		uint8_t dhval[256] = {0}, shared[256] = {0};
 		struct nvc_bend bends[] = {{"dhval", NVC_BEND_BYTES, 0, NVC_SLICE(dhval)}};
 		struct nvc_bends list = {bends, 1};
-		struct nvc_auth auth = {0};
+		struct nvc_auth *auth;
 		struct nvc_auth_received got;
 		struct nvc_secret ks, ca, kh, r1;
 		struct nvc_dhchap_inputs in = {.hash_id = 1};
 
 		dhval[255] = shared[255] = value;
-		DONE(nvc_auth_init(&auth, queue, 0, NVC_AUTH_UNIDIRECTIONAL));
-		DONE(nvc_auth_send_negotiate(&auth, NULL));
-		DONE(nvc_auth_receive(&auth, &got, NULL));
+		auth = town_auth(town, queue, 0, NVC_AUTH_UNIDIRECTIONAL);
+		DONE(nvc_auth_send_negotiate(auth, NULL));
+		DONE(nvc_auth_receive(auth, &got, NULL));
 		DONE(nvc_dhchap_session_key(1, NVC_SLICE(shared), &ks));
 		DONE(nvc_dhchap_augment(1, &ks, got.challenge.cval, &ca));
 		DONE(nvc_dhchap_key_transform(&town->host.host_key, nvc_slice_str(HOST_NQN), &kh));
-		in.t_id = auth.t_id;
+		in.t_id = auth->t_id;
 		in.seqnum = got.challenge.seqnum;
 		in.key = nvc_secret_slice(&kh);
 		in.challenge = nvc_secret_slice(&ca);
 		in.hostnqn = nvc_slice_str(HOST_NQN);
 		in.subnqn = nvc_slice_str(SUB_NQN);
 		DONE(nvc_dhchap_r1(&in, &r1));
-		auth.r1 = NVC_R1_BYTES;
-		auth.r1_bytes = nvc_secret_slice(&r1);
-		auth.reply_bends = &list;
-		DONE(nvc_auth_send_reply(&auth, NULL));
-		DONE(nvc_auth_receive(&auth, &got, NULL));
-		nvc_auth_fini(&auth);
+		auth->r1 = NVC_R1_BYTES;
+		auth->r1_bytes = nvc_secret_slice(&r1);
+		auth->reply_bends = &list;
+		DONE(nvc_auth_send_reply(auth, NULL));
+		DONE(nvc_auth_receive(auth, &got, NULL));
 		MUST(got.message == NVC_MSG_FAILURE1 && got.failure.rcodeex == 6);
 	}
 	return NULL;
@@ -303,18 +301,17 @@ static const char *weak_values_are_refused(struct town *town)
 static const char *c2_is_not_c1(struct town *town)
 {
 	struct nvc_queue *queue = fresh_queue(town);
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_auth_received got;
 	uint8_t c1[32];
 
-	DONE(nvc_auth_init(&auth, queue, 0, NVC_AUTH_BIDIRECTIONAL));
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
-	DONE(nvc_auth_receive(&auth, &got, NULL));
+	auth = town_auth(town, queue, 0, NVC_AUTH_BIDIRECTIONAL);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
+	DONE(nvc_auth_receive(auth, &got, NULL));
 	memcpy(c1, got.challenge.cval.data, sizeof(c1));
-	auth.c2 = NVC_SLICE(c1);
-	DONE(nvc_auth_send_reply(&auth, NULL));
-	DONE(nvc_auth_receive(&auth, &got, NULL));
-	nvc_auth_fini(&auth);
+	auth->c2 = NVC_SLICE(c1);
+	DONE(nvc_auth_send_reply(auth, NULL));
+	DONE(nvc_auth_receive(auth, &got, NULL));
 	MUST(got.message == NVC_MSG_FAILURE1 && got.failure.rcodeex == 1);
 	return NULL;
 }
@@ -323,39 +320,37 @@ static const char *c2_is_not_c1(struct town *town)
 static const char *order_is_kept(struct town *town)
 {
 	static const uint8_t odd[] = {0, 0xf7, 0, 0, 1, 0, 0, 1};
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_auth_received got;
 	struct nvc_queue *queue = fresh_queue(town);
 
-	DONE(nvc_auth_init(&auth, queue, 0, NVC_AUTH_UNIDIRECTIONAL));
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
-	MUST(auth.status == 0);
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
-	MUST(auth.status == 0);
-	DONE(nvc_auth_receive(&auth, &got, NULL));
+	auth = town_auth(town, queue, 0, NVC_AUTH_UNIDIRECTIONAL);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
+	MUST(auth->status == 0);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
+	MUST(auth->status == 0);
+	DONE(nvc_auth_receive(auth, &got, NULL));
 	MUST(got.message == NVC_MSG_FAILURE1 && got.failure.rcodeex == 7 && !got.t_id_foreign);
 	MUST(ends(queue));
-	auth.queue = fresh_queue(town);
-	DONE(nvc_auth_send_raw(&auth, NVC_SLICE(odd), NULL));
-	DONE(nvc_auth_receive(&auth, &got, NULL));
+	auth->queue = fresh_queue(town);
+	DONE(nvc_auth_send_raw(auth, NVC_SLICE(odd), NULL));
+	DONE(nvc_auth_receive(auth, &got, NULL));
 	MUST(got.message == NVC_MSG_FAILURE1 && got.failure.rcodeex == 7);
-	auth.queue = fresh_queue(town);
-	DONE(nvc_auth_receive(&auth, &got, NULL));
+	auth->queue = fresh_queue(town);
+	DONE(nvc_auth_receive(auth, &got, NULL));
 	MUST(got.message == NVC_MSG_FAILURE1 && got.failure.rcodeex == 7);
-	nvc_auth_fini(&auth);
 	return NULL;
 }
 
 static const char *failure2_ends(struct town *town)
 {
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_queue *queue = fresh_queue(town);
 
-	DONE(nvc_auth_init(&auth, queue, 0, NVC_AUTH_BIDIRECTIONAL));
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
-	DONE(nvc_auth_receive(&auth, NULL, NULL));
-	DONE(nvc_auth_send_failure2(&auth, 1, NULL));
-	nvc_auth_fini(&auth);
+	auth = town_auth(town, queue, 0, NVC_AUTH_BIDIRECTIONAL);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
+	DONE(nvc_auth_receive(auth, NULL, NULL));
+	DONE(nvc_auth_send_failure2(auth, 1, NULL));
 	MUST(ends(queue));
 	return NULL;
 }
@@ -380,21 +375,20 @@ static const char *gates(struct town *town)
 static const char *two_way_opens_with_success2(struct town *town)
 {
 	struct nvc_queue *queue = fresh_queue(town);
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_auth_received got;
 
-	DONE(nvc_auth_init(&auth, queue, 0, NVC_AUTH_BIDIRECTIONAL));
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
-	DONE(nvc_auth_receive(&auth, NULL, NULL));
-	DONE(nvc_auth_send_reply(&auth, NULL));
-	DONE(nvc_auth_receive(&auth, &got, NULL));
+	auth = town_auth(town, queue, 0, NVC_AUTH_BIDIRECTIONAL);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
+	DONE(nvc_auth_receive(auth, NULL, NULL));
+	DONE(nvc_auth_send_reply(auth, NULL));
+	DONE(nvc_auth_receive(auth, &got, NULL));
 	MUST(got.message == NVC_MSG_SUCCESS1 && got.r2 == NVC_R2_RIGHT);
 	MUST(property_status(queue) == NVC_SC_AUTH_REQUIRED);
-	DONE(nvc_auth_send_success2(&auth, NULL));
-	MUST(auth.status == 0 && property_status(queue) == 0);
-	DONE(nvc_auth_send_success2(&auth, NULL));
-	MUST(auth.status == NVC_SC_COMMAND_SEQUENCE && property_status(queue) == 0);
-	nvc_auth_fini(&auth);
+	DONE(nvc_auth_send_success2(auth, NULL));
+	MUST(auth->status == 0 && property_status(queue) == 0);
+	DONE(nvc_auth_send_success2(auth, NULL));
+	MUST(auth->status == NVC_SC_COMMAND_SEQUENCE && property_status(queue) == 0);
 	return NULL;
 }
 
@@ -423,19 +417,17 @@ static const char *queues_are_apart(struct town *town)
 {
 	const struct nvc_auth_offer sha384 = NVC_OFFER(NVC_HASH_SHA384, NVC_DH_NULL);
 	struct nvc_queue *one = fresh_queue(town), *two = fresh_queue(town);
-	struct nvc_auth a = {0}, b = {0};
+	struct nvc_auth *a, *b;
 	struct nvc_auth_received got;
 
-	DONE(nvc_auth_init(&a, one, 0, NVC_AUTH_UNIDIRECTIONAL));
-	DONE(nvc_auth_init(&b, two, 0, NVC_AUTH_UNIDIRECTIONAL));
-	b.offer = sha384;
-	DONE(nvc_auth_send_negotiate(&a, NULL));
-	DONE(nvc_auth_receive(&a, NULL, NULL));
-	DONE(nvc_auth_send_negotiate(&b, NULL));
-	DONE(nvc_auth_send_reply(&a, NULL));
-	DONE(nvc_auth_receive(&a, &got, NULL));
-	nvc_auth_fini(&a);
-	nvc_auth_fini(&b);
+	a = town_auth(town, one, 0, NVC_AUTH_UNIDIRECTIONAL);
+	b = town_auth(town, two, 0, NVC_AUTH_UNIDIRECTIONAL);
+	b->offer = sha384;
+	DONE(nvc_auth_send_negotiate(a, NULL));
+	DONE(nvc_auth_receive(a, NULL, NULL));
+	DONE(nvc_auth_send_negotiate(b, NULL));
+	DONE(nvc_auth_send_reply(a, NULL));
+	DONE(nvc_auth_receive(a, &got, NULL));
 	MUST(got.message == NVC_MSG_SUCCESS1);
 	return NULL;
 }
@@ -446,21 +438,20 @@ static const char *al_is_respected(struct town *town)
 {
 	const uint32_t als[] = {8, 290, 16 + 32 + 256 - 1};
 	struct nvc_queue *queue = fresh_queue(town);
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_auth_received got;
 
-	DONE(nvc_auth_init(&auth, queue, 0, NVC_AUTH_UNIDIRECTIONAL));
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
+	auth = town_auth(town, queue, 0, NVC_AUTH_UNIDIRECTIONAL);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
 	for (size_t i = 0; i < 3; i++) {
-		auth.al = als[i];
-		DONE(nvc_auth_receive(&auth, &got, NULL));
+		auth->al = als[i];
+		DONE(nvc_auth_receive(auth, &got, NULL));
 		MUST(got.kind == NVC_RECEIVED_STATUS && got.status != 0);
 		MUST(nvc_queue_info(queue)->num_violations == 0);
 	}
-	auth.al = 4096;
-	DONE(nvc_auth_receive(&auth, &got, NULL));
+	auth->al = 4096;
+	DONE(nvc_auth_receive(auth, &got, NULL));
 	MUST(got.message == NVC_MSG_CHALLENGE && !got.trailing);
-	nvc_auth_fini(&auth);
 	return NULL;
 }
 
@@ -469,17 +460,16 @@ static const char *al_is_respected(struct town *town)
 static const char *failure_ends_the_association(struct town *town)
 {
 	struct nvc_queue *admin = authenticated(town), *io = NULL;
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_auth_outcome outcome;
 	struct nvc_completion done;
 	uint16_t event;
 
 	MUST(admin && nvc_host_io(&town->host, admin, 1, NULL, &io, NULL) == NVC_OK);
 	DONE(nvc_submit_async_event(admin, &event, NULL));
-	DONE(nvc_auth_init(&auth, admin, 0, NVC_AUTH_UNIDIRECTIONAL));
-	auth.r1 = NVC_R1_FLIPPED;
-	nvc_auth_run(&auth, &outcome);
-	nvc_auth_fini(&auth);
+	auth = town_auth(town, admin, 0, NVC_AUTH_UNIDIRECTIONAL);
+	auth->r1 = NVC_R1_FLIPPED;
+	nvc_auth_run(auth, &outcome);
 	MUST(outcome.kind == NVC_OUTCOME_FAILURE1 && outcome.rcodeex == 1);
 	(void)nvc_queue_wait(admin, event, NVC_SEC(1), &done, NULL);
 	MUST(done.answered && done.status == NVC_SC_OPERATION_DENIED);
@@ -492,7 +482,7 @@ static const char *reauthentication(struct town *town)
 {
 	const struct nvc_auth_offer null = NVC_OFFER(NVC_HASH_SHA256, NVC_DH_NULL);
 	struct nvc_queue *admin = authenticated(town);
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_auth_received got;
 	struct nvc_completion done;
 	size_t before;
@@ -504,10 +494,10 @@ static const char *reauthentication(struct town *town)
 		MUST(authenticate(admin, 0, NVC_AUTH_UNIDIRECTIONAL, &null) == 0);
 	MUST(nvc_target_counters(town->target).memory == before);
 	/* Stalled: commands are served meanwhile, the transaction is dropped at KATO, nothing else is. */
-	DONE(nvc_auth_init(&auth, admin, 0, NVC_AUTH_UNIDIRECTIONAL));
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
+	auth = town_auth(town, admin, 0, NVC_AUTH_UNIDIRECTIONAL);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
 	MUST(identify_status(admin) == 0);
-	DONE(nvc_auth_receive(&auth, &got, NULL));
+	DONE(nvc_auth_receive(auth, &got, NULL));
 	MUST(identify_status(admin) == 0);
 	for (int i = 0; i < 4; i++) {
 		town->world.wait_until(
@@ -515,9 +505,8 @@ static const char *reauthentication(struct town *town)
 		DONE(nvc_do_keep_alive(admin, &done, NULL));
 		MUST(done.status == 0);
 	}
-	DONE(nvc_auth_send_reply(&auth, NULL));
-	MUST(auth.status == NVC_SC_COMMAND_SEQUENCE);
-	nvc_auth_fini(&auth);
+	DONE(nvc_auth_send_reply(auth, NULL));
+	MUST(auth->status == NVC_SC_COMMAND_SEQUENCE);
 	MUST(identify_status(admin) == 0);
 	return NULL;
 }
@@ -583,17 +572,16 @@ static const char *replace_again_and_again(struct town *town)
 static const char *channel_is_known(struct town *town)
 {
 	struct nvc_queue *admin = over_tls(town, NVC_AUTH_CONCAT_UNI), *io = NULL;
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 
 	MUST(admin && nvc_do_enable(admin, NULL) == NVC_OK);
 	MUST(!nvc_queue_info(admin)->atr && !nvc_queue_info(admin)->ascr);
-	DONE(nvc_auth_init(&auth, admin, 0, NVC_AUTH_UNIDIRECTIONAL));
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
+	auth = town_auth(town, admin, 0, NVC_AUTH_UNIDIRECTIONAL);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
 	MUST(identify_status(admin) == 0);
-	DONE(nvc_auth_receive(&auth, NULL, NULL));
-	DONE(nvc_auth_send_reply(&auth, NULL));
-	DONE(nvc_auth_receive(&auth, NULL, NULL));
-	nvc_auth_fini(&auth);
+	DONE(nvc_auth_receive(auth, NULL, NULL));
+	DONE(nvc_auth_send_reply(auth, NULL));
+	DONE(nvc_auth_receive(auth, NULL, NULL));
 	MUST(nvc_host_io(&town->host, admin, 1, NULL, &io, NULL) == NVC_E_REFUSED);
 	MUST(nvc_cqe_status(nvc_queue_info(io)->connect.status_field) == NVC_SC_CONNECT_PARAMETERS);
 	DONE(nvc_host_io(&town->host, admin, 2, &town->host.psk, &io, NULL));
@@ -621,18 +609,17 @@ static const char *psk_in_its_time(struct town *town)
 {
 	const struct nvc_auth_offer sha512 = NVC_OFFER(NVC_HASH_SHA512, NVC_DH_2048);
 	struct nvc_queue *queue = fresh_queue(town), *other;
-	struct nvc_auth auth = {0};
+	struct nvc_auth *auth;
 	struct nvc_tls_psk psk;
 
-	DONE(nvc_auth_init(&auth, queue, NVC_SC_C_NEWTLSPSK, NVC_AUTH_CONCAT_UNI));
-	DONE(nvc_auth_send_negotiate(&auth, NULL));
-	DONE(nvc_auth_receive(&auth, NULL, NULL));
-	DONE(nvc_auth_send_reply(&auth, NULL));
-	DONE(nvc_auth_tls_psk(&auth, NVC_KDF_RFC8446, &psk, NULL));
+	auth = town_auth(town, queue, NVC_SC_C_NEWTLSPSK, NVC_AUTH_CONCAT_UNI);
+	DONE(nvc_auth_send_negotiate(auth, NULL));
+	DONE(nvc_auth_receive(auth, NULL, NULL));
+	DONE(nvc_auth_send_reply(auth, NULL));
+	DONE(nvc_auth_tls_psk(auth, NVC_KDF_RFC8446, &psk, NULL));
 	MUST(nvc_host_admin_over_tls(&town->host, &psk, &other, NULL) != NVC_OK);
-	DONE(nvc_auth_receive(&auth, NULL, NULL));
+	DONE(nvc_auth_receive(auth, NULL, NULL));
 	DONE(nvc_host_admin_over_tls(&town->host, &psk, &other, NULL));
-	nvc_auth_fini(&auth);
 	queue = fresh_queue(town);
 	MUST(authenticate(queue, NVC_SC_C_NEWTLSPSK, NVC_AUTH_CONCAT_UNI, &sha512) == 4);
 	return NULL;
