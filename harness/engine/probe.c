@@ -116,37 +116,54 @@ static void add_name(char *list, size_t size, const char *name)
 	snprintf(list + len, size - len, "%s%s", len ? ", " : "", name);
 }
 
+enum answer { ANSWER_NONE, ANSWER_TAKEN, ANSWER_REFUSED };
+
 /* One question of probe_algorithms: is `offered` answered by a Challenge that keeps to it? `finding` collects the names. */
-static bool takes(struct nvc_host *host, const struct nvc_auth_offer *offered, const char *name, char finding[FINDING_SIZE])
+static enum answer takes(struct nvc_host *host, const struct nvc_auth_offer *offered, const char *name,
+	char finding[FINDING_SIZE])
 {
 	struct nvc_auth_received received;
 	uint8_t hash_id, dhgid;
 
 	ask(host, NVC_SC_C_NOSC, offered, &received, &hash_id, &dhgid);
-	if (received.kind != NVC_RECEIVED_MESSAGE || received.message != NVC_MSG_CHALLENGE)
-		return false;
-	if (!memchr(offered->hash_ids, hash_id, offered->num_hashes) || !memchr(offered->dh_ids, dhgid, offered->num_dhgroups))
-		return false;
+	if (received.kind == NVC_RECEIVED_NOTHING)
+		return ANSWER_NONE;
+	if (received.kind != NVC_RECEIVED_MESSAGE || received.message != NVC_MSG_CHALLENGE ||
+		!memchr(offered->hash_ids, hash_id, offered->num_hashes) ||
+		!memchr(offered->dh_ids, dhgid, offered->num_dhgroups))
+		return ANSWER_REFUSED;
 	add_name(finding, FINDING_SIZE, name);
-	return true;
+	return ANSWER_TAKEN;
+}
+
+/* A target that does not answer has refused nothing: the cases shall find out, so everything is taken to be usable. */
+static void assume_all(struct capabilities *caps)
+{
+	caps->hashes = caps->dhgroups = UINT32_MAX;
+	snprintf(caps->hash_finding, FINDING_SIZE, "nothing: AUTH_Negotiate was not answered");
+	snprintf(caps->dhgroup_finding, FINDING_SIZE, "nothing: AUTH_Negotiate was not answered");
 }
 
 static void probe_algorithms(struct nvc_host *host, struct capabilities *caps)
 {
-	for (uint8_t id = NVC_HASH_SHA256; id <= NVC_HASH_SHA512; id++) {
+	enum answer answer = ANSWER_REFUSED;
+
+	for (uint8_t id = NVC_HASH_SHA256; answer != ANSWER_NONE && id <= NVC_HASH_SHA512; id++) {
 		struct nvc_auth_offer one = host->offer;
 		one.num_hashes = 1;
 		one.hash_ids[0] = id;
-		if (takes(host, &one, nvc_name_of(nvc_hash_names, id), caps->hash_finding))
-			caps->hashes |= 1u << id;
+		answer = takes(host, &one, nvc_name_of(nvc_hash_names, id), caps->hash_finding);
+		caps->hashes |= (uint32_t)(answer == ANSWER_TAKEN) << id;
 	}
-	for (uint8_t id = NVC_DH_NULL; id < NVC_NUM_DHGROUPS; id++) {
+	for (uint8_t id = NVC_DH_NULL; answer != ANSWER_NONE && id < NVC_NUM_DHGROUPS; id++) {
 		struct nvc_auth_offer one = host->offer;
 		one.num_dhgroups = 1;
 		one.dh_ids[0] = id;
-		if (takes(host, &one, nvc_name_of(nvc_dhgroup_names, id), caps->dhgroup_finding))
-			caps->dhgroups |= 1u << id;
+		answer = takes(host, &one, nvc_name_of(nvc_dhgroup_names, id), caps->dhgroup_finding);
+		caps->dhgroups |= (uint32_t)(answer == ANSWER_TAKEN) << id;
 	}
+	if (answer == ANSWER_NONE)
+		assume_all(caps);
 }
 
 static void probe_concat(const struct profile *profile, struct nvc_host *host, struct capabilities *caps)
@@ -162,10 +179,12 @@ static void probe_concat(const struct profile *profile, struct nvc_host *host, s
 	}
 	probe_act_as(host, profile, identity);
 	/* Linux loses an AUTH_Failure1 now and then; a refusal has to be seen, so ask again. */
-	for (int attempt = 0; attempt < 3; attempt++)
+	for (int attempt = 0; attempt < 3 && !(caps->hashes == UINT32_MAX && attempt); attempt++)
 		if (ask(host, NVC_SC_C_NEWTLSPSK, NULL, &received, &hash_id, &dhgid) == NVC_OK)
 			break;
-	if (received.kind == NVC_RECEIVED_MESSAGE && received.message == NVC_MSG_CHALLENGE)
+	if (received.kind == NVC_RECEIVED_NOTHING)
+		finding(caps, NEED_CONCAT, true, "NEWTLSPSK is not answered, which refuses nothing");
+	else if (received.kind == NVC_RECEIVED_MESSAGE && received.message == NVC_MSG_CHALLENGE)
 		finding(caps, NEED_CONCAT, true, "NEWTLSPSK is answered by a Challenge");
 	else
 		finding(caps, NEED_CONCAT, false, "NEWTLSPSK is answered by: %s",

@@ -27,7 +27,7 @@ def main():
                 print(f"bench: the run ended with status {done.returncode}", file=sys.stderr)
                 return 1
             with open(os.path.join(directory, "results.json"), encoding="utf-8") as file:
-                cases = len(json.load(file)["results"])
+                cases = len(json.load(file)["cases"])
     middle = sorted(times)[RUNS // 2]
     print(f"whole run: {cases} results in {middle:.2f} s with -j {jobs} ({middle / cases * 1e3:.1f} ms each; {min(times):.2f} to "
           f"{max(times):.2f} s in {RUNS} runs)")
