@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from . import catalogue as cat
-from . import engine, options, reports
+from . import engine, options, recorded, reports
 from .accounting import Ledger
 from .errors import EXIT_FAIL, EXIT_OK, EXIT_TOOL, ToolError, UsageError
 from .redaction import Redactor
@@ -37,6 +37,9 @@ def add_arguments(parser):
     add = parser.add_argument
     add("defects", nargs="*", metavar="DEFECT-GLOB", help="only these (then cases that nothing fails are no holes)")
     add("--named", action="store_true", help="only the defects written by hand")
+    add("--quick", action="store_true", help="only the cells of the matrix in recorded_kills.json, which prove as much")
+    add("--record", action="store_true", help="write recorded_kills.json from the whole matrix")
+    add("--recorded", default=recorded.FILE, metavar="FILE", help="instead of recorded_kills.json")
     add("-j", "--jobs", type=options.jobs, default=os.cpu_count() or 1, metavar="N", help="engine processes")
     add("--seed", type=options.seed, default=DEFAULT_SEED, metavar="N", help="first seed (default 1)")
     add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="how long the target may take to answer (default 10)")
@@ -84,6 +87,13 @@ class Expectations:
 
     kills: dict = field(default_factory=dict)
     unkilled: dict = field(default_factory=dict)
+    quick: dict = None  # {defect: [entries]} of recorded_kills.json, where only these are looked at
+
+    def cases_for(self, defect):
+        """cases_for returns the ids of the cases that a quick trial of the defect runs."""
+        entry = self.kills.get(defect, {})
+        named = [entry["case"], *entry.get("passes", [])] if entry else []
+        return {recorded.case_of(text) for text in self.quick.get(defect, [])} | set(named)
 
     def reason(self, ident):
         """reason returns why no defect fails the case yet, or None."""
@@ -107,6 +117,15 @@ def read_expectations(expected, unkilled):
     return Expectations(kills, reasons)
 
 
+def read_recorded(path):
+    """read_recorded returns what --quick goes by."""
+    entries = own_json(path)
+    for name, cases in entries.items():
+        if not isinstance(cases, list) or not all(isinstance(case, str) for case in cases):
+            raise UsageError(f"{path}: {name}: is not a list of case ids")
+    return entries
+
+
 def own_json(path):
     """own_json returns the object in one of our own JSON files."""
     try:
@@ -121,24 +140,30 @@ def own_json(path):
     return data
 
 
-def plan(args, catalogue):
+def plan(args, catalogue, expectations):
     """plan returns the trials: clean under seeds and faults, then one for each chosen defect."""
     names = cat.select(args.defects, catalogue.defects, "defect")
     if args.named:
         names = [name for name in names if catalogue.defects[name].named]
         if not names:
             raise UsageError("no named defect among these")
-    cases = list(catalogue.cases.values())
+    every = list(catalogue.cases.values())
     started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
 
     def trial(name, seed, defect="", fault="none"):
+        cases = every
+        if defect and expectations.quick is not None:
+            wanted = expectations.cases_for(defect)
+            cases = [case for case in every if case.id in wanted]
         run = Run(options.Target(), cases, seed, [defect] if defect else [], fault, args.timeout, True, 1, started,
                   program_name())
         return Trial(name, defect, Conductor(run, Ledger(catalogue, cases)))
 
     trials = [trial(f"clean, seed {args.seed + n}", args.seed + n) for n in range(CLEAN_SEEDS)]
     trials += [trial(f"clean, fault {fault}", args.seed, fault=fault) for fault in options.FAULTS if fault != "none"]
-    return trials + [trial(name, args.seed, defect=name) for name in names]
+    trials += [trial(name, args.seed, defect=name) for name in names]
+    # Without a case there is nothing to run; find_holes says so.
+    return [trial for trial in trials if trial.conductor.run.cases]
 
 
 def run_trials(trials, jobs):
@@ -169,7 +194,9 @@ def find_holes(trials, expectations, catalogue, whole):
     for trial in trials:
         holes += _clean_holes(trial, expectations) if not trial.defect else _defect_holes(trial, expectations, catalogue)
     holes += _stale_entries(expectations, catalogue)
-    if whole:
+    if expectations.quick is not None:
+        holes += _quick_holes(trials, expectations, catalogue)
+    elif whole:
         holes += _case_holes(trials, expectations, catalogue)
     return holes
 
@@ -250,6 +277,37 @@ def _case_holes(trials, expectations, catalogue):
             yield "stale", f"{os.path.basename(UNKILLED)}: {pattern} is failed by a defect by now; remove the entry"
 
 
+def _quick_holes(trials, expectations, catalogue):
+    """_quick_holes checks what was recorded: it is complete, it names what exists, and it still holds."""
+    name = os.path.basename(recorded.FILE)
+    kills = {trial.defect: trial.kills() for trial in trials if trial.defect}
+    for defect, entries in expectations.quick.items():
+        if defect not in catalogue.defects:
+            yield "stale", f"{name}: {defect} is no defect"
+        for entry in entries:
+            if recorded.case_of(entry) not in catalogue.cases:
+                yield "stale", f"{name}: {defect}: {entry} is no case"
+            elif defect in kills and recorded.noticed_by(entry) not in kills[defect]:
+                yield "defect", f"{defect}: {entry} noticed it when it was recorded and does not any more"
+    for defect in catalogue.defects:
+        if not expectations.quick.get(defect):
+            yield "defect", f"{defect}: {name} does not say what notices it; run nvme-conform defects --record"
+    named = {entry for entries in expectations.quick.values() for entry in entries}
+    for ident in catalogue.cases:
+        if ident not in named and not expectations.reason(ident):
+            yield "case", f"{ident}: {name} does not say which defect fails it; run nvme-conform defects --record"
+
+
+def record(path, trials):
+    """record writes what --quick goes by from the trials of a whole matrix."""
+    tried = [trial for trial in trials if trial.defect]
+    cost = {ident: result.duration_ms for ident, result in trials[0].ledger.results.items()}
+    kills = {trial.defect: [ident for ident in trial.kills() if ident in cost] for trial in tried}
+    observed = {trial.defect: {seen.id: seen.case for seen in trial.ledger.observations.values()
+                               if seen.verdict in ("fail", "warn")} for trial in tried}
+    recorded.write(path, recorded.choose(kills, observed, cost))
+
+
 def matrix_lines(trials):
     """matrix_lines returns the whole matrix, one line per case, one column per defect."""
     tried = [trial for trial in trials if trial.defect]
@@ -277,8 +335,12 @@ def overview(trials, expectations, catalogue):
 def main(args):
     """main runs `nvme-conform defects` and returns its exit status: 0 no hole, 1 holes, 3 the tester's own error."""
     catalogue = cat.read(engine.list_objects())
+    whole = not args.defects and not args.named
+    if args.record and (args.quick or not whole):
+        raise UsageError("--record needs the whole matrix: leave out --quick, --named and names of defects")
     expectations = read_expectations(args.expected, args.unkilled)
-    trials = plan(args, catalogue)
+    expectations.quick = read_recorded(args.recorded) if args.quick else None
+    trials = plan(args, catalogue, expectations)
     redactor = Redactor()
     directory = None
     if args.output_dir:
@@ -290,9 +352,11 @@ def main(args):
     except UsageError as error:
         # Nothing the user gave went to the engine here.
         raise ToolError(f"the engine refused our own configuration: {error}") from None
-    holes = find_holes(trials, expectations, catalogue, whole=not args.defects and not args.named)
+    holes = find_holes(trials, expectations, catalogue, whole)
     faults = [f"{trial.name}: {text}" for trial in trials for text in trial.ledger.faults]
     status = EXIT_TOOL if faults else EXIT_FAIL if holes else EXIT_OK
+    if args.record and not faults:
+        record(args.recorded, trials)
     data = _as_data(args, trials, holes, faults, status)
     if directory:
         directory.write("matrix.json", json.dumps(data, indent=1) + "\n")

@@ -10,6 +10,7 @@ from .terminal import clean, table
 
 PACKETS_SHOWN = 6
 LABEL = 14
+CROWD = 4  # so many cases that share a reason are shown together
 
 
 def _row(label, text):
@@ -59,7 +60,7 @@ def _teardown(printer, ledger, result):
             printer.line(_row(label, text))
 
 
-def observed(printer, ledger, seen):
+def observed(printer, ledger, seen, again):
     """observed prints one requirement that the observer saw violated."""
     verdict = seen.verdict
     printer.line(f"{printer.paint(verdict, verdict.upper())} {printer.paint('bold', seen.id)}")
@@ -69,6 +70,8 @@ def observed(printer, ledger, seen):
             printer.line(_row(label, text))
     where = f"packet {seen.packet} of {seen.case}" if seen.packet is not None else seen.case
     printer.line(_row("times", f"{seen.count}, in {len(seen.cases)} cases; first in {where}"))
+    if seen.case:
+        printer.line(_row("again", again(seen.case)))
     printer.line()
 
 
@@ -110,13 +113,14 @@ def print_all(printer, ledger, run, status, seconds):
     printer.line()
     order = ("skip", "warn", "inconclusive", "error", "fail")
     results = [result for result in ledger.results.values() if not result.clean]
-    skips = [result for result in results if result.behaviour == "skip" and result.teardown == "none"]
-    results = [result for result in results if result not in skips]
+    alike = _alike(results)
+    results = [result for result in results if not any(result in group for group in alike)]
     for result in sorted(results, key=lambda r: order.index(r.behaviour) if r.behaviour in order else len(order)):
         explain(printer, ledger, result, run.again, run.target.note)
     for seen in ledger.observations.values():
-        observed(printer, ledger, seen)
-    _print_skips(printer, skips)
+        observed(printer, ledger, seen, run.again)
+    for group in alike:
+        _print_alike(printer, group, run.again)
     for text in counts_table(ledger):
         printer.line(text)
     for text in ledger.unmet:
@@ -130,14 +134,22 @@ def print_all(printer, ledger, run, status, seconds):
     printer.line(printer.paint(name, last_line(ledger, status, seconds)))
 
 
-def _print_skips(printer, skips):
-    """_print_skips prints the skipped cases by reason: dozens may share one finding of the probe."""
-    reasons = {}
-    for result in skips:
-        reasons.setdefault(result.reason, []).append(result.case.id)
-    for reason, idents in reasons.items():
-        printer.line(f"{printer.paint('skip', 'SKIP')} {len(idents)} cases: {clean(reason)}")
-        for ident in idents:
-            printer.line(f"     {ident}")
-    if reasons:
-        printer.line()
+def _alike(results):
+    """_alike returns groups of Results that one reason explains: every skip, and what is inconclusive or an error in crowds."""
+    groups = {}
+    for result in results:
+        if result.behaviour in ("skip", "inconclusive", "error") and result.teardown == "none":
+            groups.setdefault((result.behaviour, result.reason), []).append(result)
+    return [group for (verdict, _), group in groups.items() if verdict == "skip" or len(group) >= CROWD]
+
+
+def _print_alike(printer, group, again):
+    verdict, reason = group[0].behaviour, group[0].reason
+    printer.line(f"{printer.paint(verdict, verdict.upper())} {len(group)} cases: {clean(reason)}")
+    if verdict == "skip":
+        for result in group:
+            printer.line(f"     {result.case.id}")
+    else:
+        printer.line(_row("first", group[0].case.id))
+        printer.line(_row("again", again(group[0].case.id)))
+    printer.line()
