@@ -58,15 +58,15 @@ struct nvc_target *reference_target(const struct profile *profile, const struct 
 		nvc_fail(err, NVC_E_NO_MEMORY, "no memory for the target");
 		goto out;
 	}
-	for (size_t i = 0; i < profile->num_psks; i++)
-		psks[i].key = profile->psks[i].key;
-	for (size_t i = 0; i < profile->num_hosts; i++) {
+	for (size_t i = 0, used = 0; i < profile->num_hosts; i++) {
+		size_t first = used;
+
 		fill_host(&profile->hosts[i], &hosts[i]);
-		for (size_t j = 0; j < profile->num_psks; j++)
-			if (strcmp(profile->psks[j].hostnqn, hosts[i].hostnqn) == 0 && !hosts[i].num_psks) {
-				hosts[i].psks = &psks[j];
-				hosts[i].num_psks = 1;
-			}
+		for (size_t j = 0; j < profile->num_psks && used < profile->num_psks; j++)
+			if (strcmp(profile->psks[j].hostnqn, hosts[i].hostnqn) == 0)
+				psks[used++].key = profile->psks[j].key;
+		hosts[i].psks = &psks[first];
+		hosts[i].num_psks = used - first;
 	}
 	target = nvc_target_new(
 		&(const struct nvc_target_config){
