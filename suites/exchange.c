@@ -185,9 +185,9 @@ void send_message(struct test *t, struct nvc_auth *auth, struct nvc_slice messag
 	}
 }
 
-static void receive_needed(struct test *t, struct nvc_auth *auth, uint16_t message)
+static void receive_needed(
+	struct test *t, struct nvc_auth *auth, uint16_t message, struct nvc_auth_received *received)
 {
-	struct nvc_auth_received received = {0};
 	struct nvc_error err = {0};
 	char text[256];
 	enum nvc_result result;
@@ -195,22 +195,49 @@ static void receive_needed(struct test *t, struct nvc_auth *auth, uint16_t messa
 	if (!test_running(t))
 		return;
 	test_watch(t, auth->queue);
-	result = nvc_auth_receive(auth, &received, &err);
+	result = nvc_auth_receive(auth, received, &err);
 	if (result != NVC_OK)
 		not_reached(t, nvc_name_of(nvc_auth_message_names, message), result, err.text);
-	else if (received.kind != NVC_RECEIVED_MESSAGE || received.message != message)
-		test_inconclusive(t, "%s instead of %s", nvc_auth_received_text(&received, text, sizeof(text)),
+	else if (received->kind != NVC_RECEIVED_MESSAGE || received->message != message)
+		test_inconclusive(t, "%s instead of %s", nvc_auth_received_text(received, text, sizeof(text)),
 			nvc_name_of(nvc_auth_message_names, message));
 }
 
 void receive_challenge(struct test *t, struct nvc_auth *auth)
 {
-	receive_needed(t, auth, NVC_MSG_CHALLENGE);
+	receive_needed(t, auth, NVC_MSG_CHALLENGE, &(struct nvc_auth_received){0});
+}
+
+bool take_challenge(struct test *t, struct nvc_auth *auth, struct nvc_challenge *challenge)
+{
+	struct nvc_auth_received received = {0};
+
+	receive_needed(t, auth, NVC_MSG_CHALLENGE, &received);
+	if (test_running(t))
+		*challenge = received.challenge;
+	return test_running(t);
 }
 
 void receive_success1(struct test *t, struct nvc_auth *auth)
 {
-	receive_needed(t, auth, NVC_MSG_SUCCESS1);
+	receive_needed(t, auth, NVC_MSG_SUCCESS1, &(struct nvc_auth_received){0});
+}
+
+bool receive_answer(struct test *t, enum req_id req, struct nvc_auth *auth, const char *expected,
+	struct nvc_auth_received *received)
+{
+	struct nvc_error err = {0};
+	enum nvc_result result;
+
+	if (!test_running(t))
+		return false;
+	test_watch(t, auth->queue);
+	result = nvc_auth_receive(auth, received, &err);
+	if (result == NVC_E_CLOSED || result == NVC_E_RESET)
+		ended_without_failure1(t, nvc_queue_info(auth->queue)->end);
+	else if (result != NVC_OK)
+		unanswered(t, req, nvc_queue_info(auth->queue)->host, expected, result, err.text);
+	return test_running(t);
 }
 
 static void expect_message(struct test *t, enum req_id req, struct nvc_auth *auth, uint16_t message)

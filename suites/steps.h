@@ -65,6 +65,11 @@ void send_message(struct test *t, struct nvc_auth *auth, struct nvc_slice messag
 /* receive_challenge and receive_success1 need that very message. */
 void receive_challenge(struct test *t, struct nvc_auth *auth);
 void receive_success1(struct test *t, struct nvc_auth *auth);
+/* take_challenge is receive_challenge and hands the Challenge out; its slices last until the next receive. False when there is none. */
+bool take_challenge(struct test *t, struct nvc_auth *auth, struct nvc_challenge *challenge);
+/* receive_answer takes whatever comes where an answer is due, for the case to judge; `expected` says what, should none come. False when the
+ * case has its verdict. */
+bool receive_answer(struct test *t, enum req_id req, struct nvc_auth *auth, const char *expected, struct nvc_auth_received *received);
 /* expect_challenge, expect_success1 and expect_failure1 judge which message comes next. */
 void expect_challenge(struct test *t, enum req_id req, struct nvc_auth *auth);
 void expect_success1(struct test *t, enum req_id req, struct nvc_auth *auth);
