@@ -14,10 +14,12 @@ import tempfile
 import unittest
 from unittest import mock
 
-from harness.runner import cli
-
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, ROOT)
+
+from harness.runner import cli  # noqa: E402  (the path must be known first)
+
 COMMAND = os.path.join(ROOT, "harness", "nvme-conform")
 SECONDS = 60
 

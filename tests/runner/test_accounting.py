@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from tests.runner.support import COMMAND, REAL, SECRET, RunnerTest
+from support import COMMAND, REAL, SECRET, RunnerTest
 
 REPEATS = "concat.replace.repeats"
 FAIL = {"behaviour": "fail", "teardown": "pass", "requirement": "C-205", "expected": "Success1", "seen": "CONCAT_MISMATCH",

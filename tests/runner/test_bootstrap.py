@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from tests.runner.support import ROOT, SECONDS, RunnerTest
+from support import ROOT, SECONDS, RunnerTest
 
 TOOLS = ("sh", "sed", "tr", "dirname", "cat", "tail", "mktemp", "rm", "getconf")
 

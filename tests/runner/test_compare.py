@@ -4,7 +4,7 @@
 import json
 import os
 
-from tests.runner.support import RunnerTest
+from support import RunnerTest
 
 FAIL = {"cases": {"timer.expires": {"behaviour": "fail", "requirement": "C-086"}}}
 

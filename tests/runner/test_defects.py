@@ -4,7 +4,7 @@
 import json
 import os
 
-from tests.runner.support import RunnerTest
+from support import RunnerTest
 
 KILL = {"behaviour": "fail", "requirement": "C-205", "expected": "Success1", "seen": "AUTH_Failure1 CONCAT_MISMATCH"}
 DEFECTS = {"free-sq-on-success": {"cases": {"concat.replace.repeats": KILL}},

@@ -5,8 +5,8 @@ import json
 import re
 import os
 
+from support import HOSTNQN, PSK, REAL, ROOT, SECRET, SUBNQN, RunnerTest
 from harness import runner
-from tests.runner.support import HOSTNQN, PSK, REAL, ROOT, SECRET, SUBNQN, RunnerTest
 
 HOSTID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 

@@ -7,7 +7,7 @@ import re
 import shlex
 import xml.etree.ElementTree as ET
 
-from tests.runner.support import HOSTNQN, REAL, SECRET, RunnerTest
+from support import HOSTNQN, REAL, SECRET, RunnerTest
 
 HOSTILE = "bad # text\x1b[31m\x00\nnot ok 1 fake <&>\u202e"
 CASES = {

@@ -5,9 +5,9 @@ import json
 import os
 import unittest
 
+from support import PSK, REAL, ROOT, SECRET, RunnerTest
 from harness.runner import keys, redaction
 from harness.runner.errors import UsageError
-from tests.runner.support import PSK, REAL, ROOT, SECRET, RunnerTest
 
 BODY = SECRET.split(":")[2]
 VECTORS = os.path.join(ROOT, "tests", "vectors", "vectors.json")

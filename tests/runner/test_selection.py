@@ -3,8 +3,8 @@
 
 import json
 
-from tests.runner.fake_engine import LIST
-from tests.runner.support import RunnerTest
+from fake_engine import LIST
+from support import RunnerTest
 
 
 class Selection(RunnerTest):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from tests.runner.support import COMMAND, HOSTNQN, PSK, SECRET, RunnerTest
+from support import COMMAND, HOSTNQN, PSK, SECRET, RunnerTest
 
 
 class Target(RunnerTest):
