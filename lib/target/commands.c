@@ -189,11 +189,10 @@ static uint16_t check_early(const struct conn *conn, const struct request *req)
 
 	if (nvc_decode(&nvc_cmd_fabrics_layout, req->sqe, &cmd, NULL, NULL) != NVC_OK)
 		return NVC_SC_INTERNAL;
-	if (!conn->connected) {
-		if (cmd.head.opc == NVC_OPC_FABRICS && cmd.fctype == NVC_FCTYPE_CONNECT)
-			return 0;
+	if (!conn->connected && cmd.head.opc == NVC_OPC_FABRICS && cmd.fctype == NVC_FCTYPE_CONNECT)
+		return 0;
+	if (!conn->connected)
 		return NVC_SC_COMMAND_SEQUENCE;
-	}
 	if (cmd.head.opc == NVC_OPC_FABRICS && cmd.fctype == NVC_FCTYPE_CONNECT)
 		return KEPT(target, CONNECT_ONCE) ? NVC_SC_COMMAND_SEQUENCE : 0;
 	if ((cmd.head.flags & 0xc0) == NVC_PSDT_SGL_10B && !KEPT(target, PSDT_10B))
@@ -272,7 +271,10 @@ void nvc_command_capsule(struct conn *conn, const struct nvc_pdu *pdu)
 			req.data = nvc_slice_sub(pdu->data, offset, req.head.sgl_len);
 		}
 	}
-	if (status)
+	if (status && !conn->connected && !KEPT(conn->target, CONNECT_FIRST))
+		/* The defect claims success and does nothing: there is no controller to do it. */
+		nvc_command_complete(conn, req.head.cid, NVC_SC_SUCCESS, 0);
+	else if (status)
 		nvc_command_complete(conn, req.head.cid, status, 0);
 	else
 		execute(&req);

@@ -13,6 +13,7 @@
 
 #define HOST_NQN  "nqn.2014-08.org.example:host"
 #define OPEN_NQN  "nqn.2014-08.org.example:open"
+#define PSK_NQN	  "nqn.2014-08.org.example:psk"
 #define OTHER_NQN "nqn.2014-08.org.example:other"
 #define SUB_NQN	  "nqn.2014-08.org.example:subsystem"
 
@@ -34,11 +35,22 @@ static inline struct nvc_dhchap_key town_key(uint8_t fill)
 	return key;
 }
 
+static inline struct nvc_tls_key town_psk(void)
+{
+	struct nvc_tls_key key = {.hash_id = NVC_HASH_SHA256, .psk.len = 32};
+
+	memset(key.psk.data, 0x66, key.psk.len);
+	return key;
+}
+
 /* HOST_NQN must authenticate and may concatenate; OTHER_NQN likewise; OPEN_NQN need not do anything. */
 static inline void town_init(struct town *town, const char *defect)
 {
 	const struct nvc_target_subsystem subsystems[] = {{.nqn = SUB_NQN, .num_blocks = 64},
 		{.nqn = NVC_DISCOVERY_NQN, .discovery = true, .allow_any_host = true}};
+	const struct nvc_target_psk psk = {.key = town_psk()};
+	const struct nvc_target_port ports[] = {{.port = 4420, .tls = NVC_TLS_PERMITTED},
+		{.port = 4421, .tls = NVC_TLS_REQUIRED}};
 	const struct nvc_target_host hosts[] = {{.hostnqn = HOST_NQN,
 							.host_key = town_key(0x11),
 							.controller_key = town_key(0x22),
@@ -51,9 +63,19 @@ static inline void town_init(struct town *town, const char *defect)
 		{.hostnqn = OPEN_NQN,
 			.host_key = town_key(0x44),
 			.auth = NVC_POLICY_PERMITTED,
-			.concat = NVC_POLICY_DISABLED}};
-	const struct nvc_target_config config = {
-		.subsystems = subsystems, .num_subsystems = 2, .hosts = hosts, .num_hosts = 3};
+			.concat = NVC_POLICY_DISABLED},
+		{.hostnqn = PSK_NQN,
+			.host_key = town_key(0x55),
+			.auth = NVC_POLICY_PERMITTED,
+			.concat = NVC_POLICY_PERMITTED,
+			.psks = &psk,
+			.num_psks = 1}};
+	const struct nvc_target_config config = {.subsystems = subsystems,
+		.num_subsystems = 2,
+		.hosts = hosts,
+		.num_hosts = 4,
+		.ports = ports,
+		.num_ports = 2};
 	struct nvc_error err = {0};
 
 	memset(town, 0, sizeof(*town));
@@ -65,9 +87,11 @@ static inline void town_init(struct town *town, const char *defect)
 		ck_assert_msg(nvc_target_set_defect(town->target, defect, &err) == NVC_OK, "%s",
 			err.text);
 	ck_assert_int_eq(nvc_sim_listen(town->sim, 4420, nvc_target_service(town->target)), NVC_OK);
+	ck_assert_int_eq(nvc_sim_listen(town->sim, 4421, nvc_target_service(town->target)), NVC_OK);
 	town->world = nvc_sim_world(town->sim);
 	nvc_host_init(&town->host, &town->world);
 	town->host.addresses[NVC_PORT_MAIN] = (struct nvc_address){"sim", "4420"};
+	town->host.addresses[NVC_PORT_TLS_ONLY] = (struct nvc_address){"sim", "4421"};
 	town->host.hostnqn = HOST_NQN;
 	town->host.subnqn = SUB_NQN;
 	town->host.host_key = town_key(0x11);
