@@ -14,7 +14,7 @@ enum verdict {
 	VERDICT_PASS,
 	VERDICT_WARN, /* a "should" is not met */
 	VERDICT_FAIL,
-	VERDICT_SKIP,	      /* does not apply to this target; the reason names the probe's finding */
+	VERDICT_SKIP, /* does not apply to this target; the reason names the probe's finding */
 	VERDICT_INCONCLUSIVE, /* the point under test was not reached */
 	VERDICT_ERROR,	      /* the tester's own fault */
 	NUM_VERDICTS
@@ -22,25 +22,25 @@ enum verdict {
 
 /* What a case needs of the target; the probe decides, and its finding becomes the reason of the skip. */
 enum need {
-	NEED_AUTH = 1 << 0,	       /* a host identity with a secret */
-	NEED_BIDI = 1 << 1,	       /* ... and with a controller secret */
-	NEED_CONCAT = 1 << 2,	       /* NEWTLSPSK is taken on the concatenation port */
-	NEED_TLS_PSK = 1 << 3,	       /* a configured PSK */
-	NEED_OPEN_HOST = 1 << 4,       /* a host identity without secrets */
-	NEED_IO = 1 << 5,	       /* a namespace that can be read */
-	NEED_SIM = 1 << 6,	       /* the in-process target: virtual time, memory figures */
-	NEED_ATR = 1 << 7,	       /* authentication is required of the identity (AUTHREQ is not 0) */
-	NEED_IO_ATR = 1 << 8,	       /* ... on I/O queues too */
-	NEED_TLS_ONLY_PORT = 1 << 9,   /* a port that requires TLS */
+	NEED_AUTH = 1 << 0,	 /* a host identity with a secret */
+	NEED_BIDI = 1 << 1,	 /* ... and with a controller secret */
+	NEED_CONCAT = 1 << 2,	 /* NEWTLSPSK is taken on the concatenation port */
+	NEED_TLS_PSK = 1 << 3,	 /* a configured PSK */
+	NEED_OPEN_HOST = 1 << 4, /* a host identity without secrets */
+	NEED_IO = 1 << 5,	 /* a namespace that can be read */
+	NEED_SIM = 1 << 6,	 /* the in-process target: virtual time, memory figures */
+	NEED_ATR = 1 << 7,	 /* authentication is required of the identity (AUTHREQ is not 0) */
+	NEED_IO_ATR = 1 << 8,	 /* ... on I/O queues too */
+	NEED_TLS_ONLY_PORT = 1 << 9,	/* a port that requires TLS */
 	NEED_PLAIN_ONLY_PORT = 1 << 10, /* a port without TLS */
 	NUM_NEEDS = 11
 };
 
 /* What may become of the connection under test once the point has been made (DESIGN: the teardown verdict). */
 enum teardown {
-	TEARDOWN_ANY = 0,	/* the requirement says nothing; nothing is judged */
-	TEARDOWN_USABLE,	/* still open, and a command on it is answered */
-	TEARDOWN_CLOSED,	/* ended by the target within the bound, by FIN, RST or close_notify */
+	TEARDOWN_ANY = 0, /* the requirement says nothing; nothing is judged */
+	TEARDOWN_USABLE,  /* still open, and a command on it is answered */
+	TEARDOWN_CLOSED,  /* ended by the target within the bound, by FIN, RST or close_notify */
 };
 
 struct test; /* one running case: the engine's side of it */
@@ -56,12 +56,13 @@ enum { CASE_MAX_CHECKS = 6 };
 struct test_case {
 	const char *id;	   /* "concat.replace.repeats": stable, never reused */
 	const char *title; /* one sentence: what holds when it passes */
-	enum req_id checks[CASE_MAX_CHECKS]; /* requirements judged; the first is the one a FAIL names by default */
-	unsigned int needs;		 /* enum need */
+	enum req_id checks
+		[CASE_MAX_CHECKS]; /* requirements judged; the first is the one a FAIL names by default */
+	unsigned int needs;	   /* enum need */
 	enum teardown teardown;
 	const struct case_param *params; /* ends with a NULL name; NULL: no parameters */
 	unsigned int timeout_s;		 /* real seconds; 0: the default of the run */
-	bool slow;			 /* waits long in real time: only with --slow, or where time is virtual */
+	bool slow; /* waits long in real time: only with --slow, or where time is virtual */
 	void (*run)(struct test *t, const int *param);
 };
 
@@ -93,7 +94,8 @@ bool test_running(const struct test *t);
 void test_step(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* test_judged records that one of the requirements has been looked at and held; `seen` is what was seen. */
-void test_judged(struct test *t, enum req_id req, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void test_judged(struct test *t, enum req_id req, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* test_violated records that `req` (REQ_NONE: the first of the case) was not met: FAIL for a "shall", WARN for a "should", an
  * observation and PASS where the specification leaves it open or contradicts itself. */
@@ -102,16 +104,18 @@ void test_violated(struct test *t, enum req_id req, const char *expected, const 
 
 /* test_skip, test_inconclusive and test_error end the case with a reason. */
 void test_skip(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void test_inconclusive(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void test_inconclusive(struct test *t, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 void test_error(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* test_answer_lost says that a connection ended where an answer was due. Linux loses AUTH_Failure1 now and then, so the engine repeats the
  * case on fresh connections; it counts as a violation of `req` only when the answer never comes. */
-void test_answer_lost(struct test *t, enum req_id req, const char *expected, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+void test_answer_lost(struct test *t, enum req_id req, const char *expected, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
 
 /* test_observed puts something on record which no requirement forbids (level "implementation-defined"). */
-void test_observed(struct test *t, enum req_id req, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void test_observed(struct test *t, enum req_id req, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* test_watch names the connection whose end the teardown verdict is about (the last one named counts). */
 void test_watch(struct test *t, struct nvc_queue *queue);
@@ -136,11 +140,11 @@ size_t test_memory(const struct test *t);
 
 /* What a case wants of the host identity it acts as; -1: do not care. */
 struct identity_want {
-	int hash_id, dhgid;	   /* the identity must be able to use exactly these */
+	int hash_id, dhgid;	     /* the identity must be able to use exactly these */
 	int secret_hash, secret_len; /* form of the host's secret: DHHC-1:hh, bytes */
-	bool bidi;		   /* a controller secret */
-	bool open;		   /* no secret at all */
-	bool other;		   /* another identity than the one chosen last, for cases with two hosts */
+	bool bidi;		     /* a controller secret */
+	bool open;		     /* no secret at all */
+	bool other; /* another identity than the one chosen last, for cases with two hosts */
 };
 
 /* want_pair is an identity for one hash and one group; want_both_ways also has a controller secret; want_secret has a host

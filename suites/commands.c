@@ -11,33 +11,38 @@ static const struct case_param gated[] = {
 	{NULL, {0}},
 };
 
-CASE(before, .id = "commands.before-authentication", .title = "Before authentication admin commands are answered by Authentication Required",
+CASE(before, .id = "commands.before-authentication",
+	.title = "Before authentication admin commands are answered by Authentication Required",
 	.checks = {REQ_C_071}, .needs = NEED_ATR, .teardown = TEARDOWN_USABLE, .params = gated)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY));
 
 	/* A controller that is not enabled may check that first. */
-	expect_status(t, REQ_C_071, admin, (enum command)param[0], CODES(NVC_SC_AUTH_REQUIRED, NVC_SC_COMMAND_SEQUENCE));
+	expect_status(t, REQ_C_071, admin, (enum command)param[0],
+		CODES(NVC_SC_AUTH_REQUIRED, NVC_SC_COMMAND_SEQUENCE));
 	expect_success(t, REQ_C_130, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 }
 
-CASE(property_set_before, .id = "commands.property-set-before-authentication", .title = "Before authentication nobody can enable the controller",
-	.checks = {REQ_C_072}, .needs = NEED_ATR)
+CASE(property_set_before, .id = "commands.property-set-before-authentication",
+	.title = "Before authentication nobody can enable the controller", .checks = {REQ_C_072},
+	.needs = NEED_ATR)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY));
 
 	expect_status(t, REQ_C_072, admin, CMD_PROPERTY_SET, CODES(NVC_SC_AUTH_REQUIRED));
 }
 
-CASE(property_get_before, .id = "commands.property-get-before-authentication", .title = "Before authentication Property Get is refused",
-	.checks = {REQ_C_073}, .needs = NEED_ATR)
+CASE(property_get_before, .id = "commands.property-get-before-authentication",
+	.title = "Before authentication Property Get is refused", .checks = {REQ_C_073},
+	.needs = NEED_ATR)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY));
 
 	expect_status(t, REQ_C_073, admin, CMD_PROPERTY_GET, CODES(NVC_SC_AUTH_REQUIRED));
 }
 
-CASE(io_before, .id = "commands.io-without-authentication", .title = "A host that has not authenticated reads no data, on any queue",
+CASE(io_before, .id = "commands.io-without-authentication",
+	.title = "A host that has not authenticated reads no data, on any queue",
 	.checks = {REQ_C_072, REQ_C_074}, .needs = NEED_ATR | NEED_IO)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -51,13 +56,16 @@ CASE(io_before, .id = "commands.io-without-authentication", .title = "A host tha
 	if (!test_running(t))
 		return;
 	test_step(t, "enable the controller and connect an I/O queue without authentication");
-	if (nvc_do_enable(admin, NULL) == NVC_OK && nvc_queue_establish(host, &options, &io, &err) == NVC_OK)
-		read = nvc_do_read(io, 1, 0, test_block_len(t), &done, &err) == NVC_OK && done.status == NVC_SC_SUCCESS;
+	if (nvc_do_enable(admin, NULL) == NVC_OK &&
+		nvc_queue_establish(host, &options, &io, &err) == NVC_OK)
+		read = nvc_do_read(io, 1, 0, test_block_len(t), &done, &err) == NVC_OK &&
+		       done.status == NVC_SC_SUCCESS;
 	expect_true(t, REQ_C_072, !read, "no data without authentication", "%s",
 		read ? "the Read succeeded" : "the road to the data was closed");
 }
 
-CASE(io_attr, .id = "commands.io-queue-authentication", .title = "An I/O queue whose Connect asks for authentication serves nothing before it",
+CASE(io_attr, .id = "commands.io-queue-authentication",
+	.title = "An I/O queue whose Connect asks for authentication serves nothing before it",
 	.checks = {REQ_C_074}, .needs = NEED_IO_ATR | NEED_IO, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
@@ -68,33 +76,41 @@ CASE(io_attr, .id = "commands.io-queue-authentication", .title = "An I/O queue w
 	expect_served(t, REQ_C_130, io);
 }
 
-CASE(atr, .id = "commands.authreq-with-secret", .title = "Connect tells a host with a secret that authentication is required",
+CASE(atr, .id = "commands.authreq-with-secret",
+	.title = "Connect tells a host with a secret that authentication is required",
 	.checks = {REQ_C_055, REQ_C_056}, .needs = NEED_ATR)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY));
 
 	if (test_running(t)) {
 		const struct nvc_queue_info *info = nvc_queue_info(admin);
-		expect_true(t, REQ_C_055, info->atr || info->ascr, "ATR=1 or ASCR=1", "ATR=%d ASCR=%d", info->atr, info->ascr);
-		expect_true(t, REQ_C_056, !(info->atr && info->ascr), "ATR=0 when ASCR=1", "ATR=%d ASCR=%d", info->atr, info->ascr);
+		expect_true(t, REQ_C_055, info->atr || info->ascr, "ATR=1 or ASCR=1",
+			"ATR=%d ASCR=%d", info->atr, info->ascr);
+		expect_true(t, REQ_C_056, !(info->atr && info->ascr), "ATR=0 when ASCR=1",
+			"ATR=%d ASCR=%d", info->atr, info->ascr);
 	}
 }
 
-CASE(open_host, .id = "commands.no-authentication-required", .title = "Without authentication required no command is answered by Authentication Required",
+CASE(open_host, .id = "commands.no-authentication-required",
+	.title =
+		"Without authentication required no command is answered by Authentication Required",
 	.checks = {REQ_C_075, REQ_C_057}, .needs = NEED_OPEN_HOST, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, want_open()));
 
 	if (test_running(t))
-		expect_true(t, REQ_C_057, !nvc_queue_info(admin)->atr && !nvc_queue_info(admin)->ascr, "ATR=0 ASCR=0", "ATR=%d ASCR=%d",
-			nvc_queue_info(admin)->atr, nvc_queue_info(admin)->ascr);
+		expect_true(t, REQ_C_057,
+			!nvc_queue_info(admin)->atr && !nvc_queue_info(admin)->ascr, "ATR=0 ASCR=0",
+			"ATR=%d ASCR=%d", nvc_queue_info(admin)->atr, nvc_queue_info(admin)->ascr);
 	enable(t, admin);
 	expect_status(t, REQ_C_075, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 	expect_status(t, REQ_C_075, admin, CMD_KEEP_ALIVE, CODES(NVC_SC_SUCCESS));
 	expect_status(t, REQ_C_075, admin, CMD_PROPERTY_GET, CODES(NVC_SC_SUCCESS));
 }
 
-CASE(before_success2, .id = "commands.before-success2", .title = "What is served between Success1 and Success2 of a two-way authentication is on record",
+CASE(before_success2, .id = "commands.before-success2",
+	.title = "What is served between Success1 and Success2 of a two-way authentication is on "
+		 "record",
 	.checks = {REQ_C_133}, .needs = NEED_BIDI | NEED_ATR)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY_BIDI));
@@ -107,30 +123,39 @@ CASE(before_success2, .id = "commands.before-success2", .title = "What is served
 	expect_status(t, REQ_C_133, admin, CMD_PROPERTY_SET, CODES(NVC_SC_AUTH_REQUIRED));
 }
 
-static const struct case_param security_fields[] = {
-	{"secp-00h", {0, 0x00}}, {"secp-eah", {0, 0xea}}, {"spsp0-00h", {1, 0x00}}, {"spsp1-02h", {2, 0x02}}, {NULL, {0}}};
+static const struct case_param security_fields[] = {{"secp-00h", {0, 0x00}},
+	{"secp-eah", {0, 0xea}}, {"spsp0-00h", {1, 0x00}}, {"spsp1-02h", {2, 0x02}}, {NULL, {0}}};
 
-CASE(secp, .id = "commands.security-protocol", .title = "A wrong SECP or SPSP fails the command and leaves the transaction as it was",
-	.checks = {REQ_C_076, REQ_C_077}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .params = security_fields)
+CASE(secp, .id = "commands.security-protocol",
+	.title = "A wrong SECP or SPSP fails the command and leaves the transaction as it was",
+	.checks = {REQ_C_076, REQ_C_077}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE,
+	.params = security_fields)
 {
 	static const char *const names[] = {"secp", "spsp0", "spsp1"};
 	enum req_id req = param[0] ? REQ_C_077 : REQ_C_076;
-	struct nvc_auth *auth = transaction(t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_auth *auth = transaction(
+		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 
-	auth->send_bends = NVC_BENDS({.field = names[param[0]], .kind = NVC_BEND_SET, .value = (uint64_t)param[1]});
+	auth->send_bends = NVC_BENDS(
+		{.field = names[param[0]], .kind = NVC_BEND_SET, .value = (uint64_t)param[1]});
 	send_negotiate(t, auth);
 	auth->send_bends = NULL;
 	if (test_running(t))
-		expect_true(t, req, auth->status != NVC_SC_SUCCESS, "an error status", "status %03Xh", auth->status);
+		expect_true(t, req, auth->status != NVC_SC_SUCCESS, "an error status",
+			"status %03Xh", auth->status);
 	expect_success(t, REQ_C_082, auth);
 }
 
-static const struct case_param short_receives[] = {{"1", {1}}, {"16", {16}}, {"one-too-few", {16 + 32 + 256 - 1}}, {NULL, {0}}};
+static const struct case_param short_receives[] = {
+	{"1", {1}}, {"16", {16}}, {"one-too-few", {16 + 32 + 256 - 1}}, {NULL, {0}}};
 
-CASE(short_receive, .id = "commands.allocation-length", .title = "A Challenge that does not fit the allocation length is an error and never more than AL bytes",
+CASE(short_receive, .id = "commands.allocation-length",
+	.title = "A Challenge that does not fit the allocation length is an error and never more "
+		 "than AL bytes",
 	.checks = {REQ_C_080}, .needs = NEED_AUTH, .params = short_receives)
 {
-	struct nvc_auth *auth = transaction(t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_auth *auth = transaction(
+		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 	struct nvc_auth_received received = {0};
 	char text[256];
 
@@ -142,14 +167,18 @@ CASE(short_receive, .id = "commands.allocation-length", .title = "A Challenge th
 	expect_true(t, REQ_C_080,
 		received.kind != NVC_RECEIVED_NOTHING &&
 			(received.kind == NVC_RECEIVED_STATUS ||
-				(received.kind == NVC_RECEIVED_MESSAGE && received.message == NVC_MSG_FAILURE1)),
-		"an error status or AUTH_Failure1", "%s", nvc_auth_received_text(&received, text, sizeof(text)));
+				(received.kind == NVC_RECEIVED_MESSAGE &&
+					received.message == NVC_MSG_FAILURE1)),
+		"an error status or AUTH_Failure1", "%s",
+		nvc_auth_received_text(&received, text, sizeof(text)));
 }
 
-CASE(exact_receive, .id = "commands.allocation-length-exact", .title = "An allocation length of exactly the message is enough", .checks = {REQ_C_081},
+CASE(exact_receive, .id = "commands.allocation-length-exact",
+	.title = "An allocation length of exactly the message is enough", .checks = {REQ_C_081},
 	.needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
 {
-	struct nvc_auth *auth = transaction(t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_auth *auth = transaction(
+		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 
 	offer(auth, NVC_HASH_SHA256, NVC_DH_2048);
 	auth->al = 16 + 32 + 256;
@@ -160,16 +189,19 @@ CASE(exact_receive, .id = "commands.allocation-length-exact", .title = "An alloc
 	expect_success1(t, REQ_C_081, auth);
 }
 
-CASE(r2t, .id = "commands.negotiate-by-r2t", .title = "An Authentication Send whose data follows an R2T is served", .checks = {REQ_C_029},
-	.needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
+CASE(r2t, .id = "commands.negotiate-by-r2t",
+	.title = "An Authentication Send whose data follows an R2T is served",
+	.checks = {REQ_C_029}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
 {
-	struct nvc_auth *auth = transaction(t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_auth *auth = transaction(
+		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 
 	auth->transport_sgl = true;
 	expect_success(t, REQ_C_029, auth);
 }
 
-CASE(auth_first, .id = "commands.authentication-before-connect", .title = "Authentication Send before Connect is a command sequence error",
+CASE(auth_first, .id = "commands.authentication-before-connect",
+	.title = "Authentication Send before Connect is a command sequence error",
 	.checks = {REQ_C_041}, .needs = NEED_AUTH)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -177,20 +209,25 @@ CASE(auth_first, .id = "commands.authentication-before-connect", .title = "Authe
 	struct nvc_auth *auth;
 	struct nvc_error err = {0};
 
-	if (test_running(t) && (nvc_queue_open(host, &(const struct nvc_queue_options){0}, &queue, &err) != NVC_OK ||
+	if (test_running(t) && (nvc_queue_open(host, &(const struct nvc_queue_options){0}, &queue,
+					&err) != NVC_OK ||
 				       nvc_queue_ic(queue, NULL, &err) != NVC_OK))
 		test_inconclusive(t, "%s", err.text);
 	auth = transaction(t, queue, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 	if (test_running(t)) {
 		enum nvc_result result = nvc_auth_send_negotiate(auth, &err);
-		expect_true(t, REQ_C_041, result != NVC_OK ? result != NVC_E_TIMEOUT : auth->status == NVC_SC_COMMAND_SEQUENCE,
-			"status 00Ch (a close is seen too)", "%s, status %03Xh", nvc_result_name(result), auth->status);
+		expect_true(t, REQ_C_041,
+			result != NVC_OK ? result != NVC_E_TIMEOUT
+					 : auth->status == NVC_SC_COMMAND_SEQUENCE,
+			"status 00Ch (a close is seen too)", "%s, status %03Xh",
+			nvc_result_name(result), auth->status);
 	}
 }
 
 static const struct case_param own_nqns[] = {{"subnqn-as-hostnqn", {0}}, {NULL, {0}}};
 
-CASE(same_nqn, .id = "commands.host-named-as-subsystem", .title = "A host whose NQN is the subsystem's own is refused", .checks = {REQ_C_050},
+CASE(same_nqn, .id = "commands.host-named-as-subsystem",
+	.title = "A host whose NQN is the subsystem's own is refused", .checks = {REQ_C_050},
 	.needs = NEED_AUTH, .params = own_nqns)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -203,18 +240,22 @@ CASE(same_nqn, .id = "commands.host-named-as-subsystem", .title = "A host whose 
 		return;
 	result = nvc_queue_establish(host, &options, &queue, &err);
 	if (result == NVC_OK || result == NVC_E_REFUSED)
-		expect_true(t, REQ_C_050, queue && nvc_cqe_status(nvc_queue_info(queue)->connect.status_field) == NVC_SC_CONNECT_HOST,
+		expect_true(t, REQ_C_050,
+			queue && nvc_cqe_status(nvc_queue_info(queue)->connect.status_field) ==
+					 NVC_SC_CONNECT_HOST,
 			"status 184h Connect Invalid Host", "status %03Xh",
 			queue ? nvc_cqe_status(nvc_queue_info(queue)->connect.status_field) : 0);
 	else
 		test_inconclusive(t, "%s", err.text);
 }
 
-CASE(foreign_host, .id = "commands.host-not-allowed", .title = "A host that is not allowed is refused by Connect", .checks = {REQ_C_049},
+CASE(foreign_host, .id = "commands.host-not-allowed",
+	.title = "A host that is not allowed is refused by Connect", .checks = {REQ_C_049},
 	.needs = NEED_AUTH)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
-	struct nvc_queue_options options = {.hostnqn = "nqn.2014-08.org.nvmexpress:nvme-conform:nobody-knows-me"};
+	struct nvc_queue_options options = {
+		.hostnqn = "nqn.2014-08.org.nvmexpress:nvme-conform:nobody-knows-me"};
 	struct nvc_queue *queue = NULL;
 	struct nvc_error err = {0};
 	enum nvc_result result;
@@ -223,7 +264,9 @@ CASE(foreign_host, .id = "commands.host-not-allowed", .title = "A host that is n
 		return;
 	result = nvc_queue_establish(host, &options, &queue, &err);
 	if (result == NVC_OK || result == NVC_E_REFUSED)
-		expect_true(t, REQ_C_049, queue && nvc_cqe_status(nvc_queue_info(queue)->connect.status_field) == NVC_SC_CONNECT_HOST,
+		expect_true(t, REQ_C_049,
+			queue && nvc_cqe_status(nvc_queue_info(queue)->connect.status_field) ==
+					 NVC_SC_CONNECT_HOST,
 			"status 184h Connect Invalid Host", "status %03Xh",
 			queue ? nvc_cqe_status(nvc_queue_info(queue)->connect.status_field) : 0);
 	else

@@ -27,7 +27,8 @@ struct nvc_host *host_as(struct test *t, struct identity_want want)
 	return test_host(t);
 }
 
-struct nvc_auth *transaction(struct test *t, struct nvc_queue *queue, enum nvc_sc_c sc_c, enum nvc_auth_mode mode)
+struct nvc_auth *transaction(
+	struct test *t, struct nvc_queue *queue, enum nvc_sc_c sc_c, enum nvc_auth_mode mode)
 {
 	struct nvc_auth *auth = test_auth(t);
 
@@ -48,8 +49,9 @@ static void describe_start(struct test *t, const struct nvc_auth *auth)
 	const char *name = nvc_name_of(nvc_sc_c_names, auth->sc_c);
 
 	test_watch(t, auth->queue);
-	test_step(t, "authenticate on %s, SC_C %02Xh %s, T_ID %04Xh", nvc_queue_info(auth->queue)->label, auth->sc_c,
-		name ? name : "(reserved)", auth->t_id);
+	test_step(t, "authenticate on %s, SC_C %02Xh %s, T_ID %04Xh",
+		nvc_queue_info(auth->queue)->label, auth->sc_c, name ? name : "(reserved)",
+		auth->t_id);
 }
 
 void authenticate(struct test *t, struct nvc_auth *auth)
@@ -83,7 +85,8 @@ void expect_success(struct test *t, enum req_id req, struct nvc_auth *auth)
 	else if (outcome.kind == NVC_OUTCOME_LOCAL)
 		test_error(t, "%s", text);
 	else if (outcome.kind == NVC_OUTCOME_TIMEOUT)
-		unanswered(t, req, nvc_queue_info(auth->queue)->host, expected, NVC_E_TIMEOUT, text);
+		unanswered(
+			t, req, nvc_queue_info(auth->queue)->host, expected, NVC_E_TIMEOUT, text);
 	else
 		test_violated(t, req, expected, "%s", text);
 }
@@ -96,8 +99,8 @@ static const char *codes_text(struct codes codes, char *out, size_t size)
 	for (size_t i = 0; i < codes.num && len < size; i++) {
 		const char *name = nvc_name_of(nvc_rcodeex_names, codes.list[i]);
 
-		len += (size_t)snprintf(out + len, size - len, "%s %02Xh (%s)", i ? " or" : "", codes.list[i],
-			name ? name : "?");
+		len += (size_t)snprintf(out + len, size - len, "%s %02Xh (%s)", i ? " or" : "",
+			codes.list[i], name ? name : "?");
 	}
 	return out;
 }
@@ -120,14 +123,16 @@ void expect_refused(struct test *t, enum req_id req, struct nvc_auth *auth, stru
 	else if (outcome.kind == NVC_OUTCOME_ENDED)
 		ended_without_failure1(t, outcome.end);
 	else if (outcome.kind == NVC_OUTCOME_TIMEOUT)
-		unanswered(t, req, nvc_queue_info(auth->queue)->host, expected, NVC_E_TIMEOUT, text);
+		unanswered(
+			t, req, nvc_queue_info(auth->queue)->host, expected, NVC_E_TIMEOUT, text);
 	else
 		test_violated(t, req, expected, "%s", text);
 }
 
 /* ---- single messages ---- */
 
-static void sent(struct test *t, struct nvc_auth *auth, const char *message, enum nvc_result result, const struct nvc_error *err)
+static void sent(struct test *t, struct nvc_auth *auth, const char *message, enum nvc_result result,
+	const struct nvc_error *err)
 {
 	test_watch(t, auth->queue);
 	if (result != NVC_OK)
@@ -199,8 +204,11 @@ static void receive_needed(
 	if (result != NVC_OK)
 		not_reached(t, nvc_name_of(nvc_auth_message_names, message), result, err.text);
 	else if (received->kind != NVC_RECEIVED_MESSAGE || received->message != message)
-		test_inconclusive(t, "%s instead of %s", nvc_auth_received_text(received, text, sizeof(text)),
+		test_inconclusive(t, "%s instead of %s",
+			nvc_auth_received_text(received, text, sizeof(text)),
 			nvc_name_of(nvc_auth_message_names, message));
+	else if (received.rcodeex)
+		test_inconclusive(t, "the message cannot be answered: %s", received.complaint);
 }
 
 void receive_challenge(struct test *t, struct nvc_auth *auth)
@@ -257,7 +265,8 @@ static void expect_message(struct test *t, enum req_id req, struct nvc_auth *aut
 	else if (received.kind == NVC_RECEIVED_MESSAGE && received.message == message)
 		test_judged(t, req, "%s", nvc_auth_received_text(&received, text, sizeof(text)));
 	else
-		test_violated(t, req, expected, "%s", nvc_auth_received_text(&received, text, sizeof(text)));
+		test_violated(t, req, expected, "%s",
+			nvc_auth_received_text(&received, text, sizeof(text)));
 }
 
 void expect_challenge(struct test *t, enum req_id req, struct nvc_auth *auth)
@@ -282,11 +291,13 @@ void expect_failure1(struct test *t, enum req_id req, struct nvc_auth *auth, str
 	test_watch(t, auth->queue);
 	codes_text(codes, expected, sizeof(expected));
 	result = nvc_auth_receive(auth, &received, &err);
-	if (result == NVC_OK && received.kind == NVC_RECEIVED_MESSAGE && received.message == NVC_MSG_FAILURE1 &&
+	if (result == NVC_OK && received.kind == NVC_RECEIVED_MESSAGE &&
+		received.message == NVC_MSG_FAILURE1 &&
 		code_accepted(codes, received.failure.rcodeex))
 		test_judged(t, req, "%s", nvc_auth_received_text(&received, text, sizeof(text)));
 	else if (result == NVC_OK)
-		test_violated(t, req, expected, "%s", nvc_auth_received_text(&received, text, sizeof(text)));
+		test_violated(t, req, expected, "%s",
+			nvc_auth_received_text(&received, text, sizeof(text)));
 	else if (result == NVC_E_CLOSED || result == NVC_E_RESET)
 		ended_without_failure1(t, nvc_queue_info(auth->queue)->end);
 	else
@@ -295,7 +306,8 @@ void expect_failure1(struct test *t, enum req_id req, struct nvc_auth *auth, str
 
 /* ---- secure channels ---- */
 
-void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode, const struct nvc_auth_offer *offered)
+void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode,
+	const struct nvc_auth_offer *offered)
 {
 	struct nvc_auth_outcome outcome;
 	struct nvc_error err = {0};
@@ -304,20 +316,24 @@ void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode,
 	if (!test_running(t))
 		return;
 	test_step(t, "NEWTLSPSK on a connection of its own");
-	result = nvc_host_new_tls_psk(host, mode, offered ? offered : &concat_offer, &outcome, &err);
+	result =
+		nvc_host_new_tls_psk(host, mode, offered ? offered : &concat_offer, &outcome, &err);
 	if (result != NVC_OK)
 		not_reached(t, "NEWTLSPSK", result, err.text);
 	else if (!outcome.has_psk)
-		test_inconclusive(t, "NEWTLSPSK succeeded with a hash for which no PSK identity is defined");
+		test_inconclusive(
+			t, "NEWTLSPSK succeeded with a hash for which no PSK identity is defined");
 }
 
-struct nvc_queue *admin_from_newtlspsk(struct test *t, struct nvc_host *host, const struct nvc_auth_offer *offered)
+struct nvc_queue *admin_from_newtlspsk(
+	struct test *t, struct nvc_host *host, const struct nvc_auth_offer *offered)
 {
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, offered);
 	return test_running(t) ? connect_admin_tls(t, host, &host->psk) : NULL;
 }
 
-void expect_tls(struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
+void expect_tls(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
 {
 	const struct nvc_queue_options options = {.tls = psk};
 	struct nvc_queue *queue = NULL;
@@ -339,7 +355,8 @@ void expect_tls(struct test *t, enum req_id req, struct nvc_host *host, const st
 	nvc_queue_free(queue);
 }
 
-void expect_no_tls(struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
+void expect_no_tls(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
 {
 	const struct nvc_queue_options options = {.tls = psk};
 	struct nvc_queue *queue = NULL;
@@ -355,7 +372,9 @@ void expect_no_tls(struct test *t, enum req_id req, struct nvc_host *host, const
 	else if (tester_fault(result))
 		test_error(t, "%s", err.text);
 	else if (!target_alive(host))
-		test_inconclusive(t, "the handshake failed, but the target serves nobody else either: %s", err.text);
+		test_inconclusive(t,
+			"the handshake failed, but the target serves nobody else either: %s",
+			err.text);
 	else
 		test_judged(t, req, "the handshake is refused (%s)", nvc_end_name(host->open_end));
 	nvc_queue_free(queue);

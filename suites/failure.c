@@ -3,11 +3,19 @@
 #include "suites/steps.h"
 
 /* How far a transaction has come when the stimulus is sent. */
-enum reached { BEFORE_NEGOTIATE, AFTER_NEGOTIATE, AFTER_CHALLENGE, AFTER_REPLY, AFTER_SUCCESS1, AFTER_END };
+enum reached {
+	BEFORE_NEGOTIATE,
+	AFTER_NEGOTIATE,
+	AFTER_CHALLENGE,
+	AFTER_REPLY,
+	AFTER_SUCCESS1,
+	AFTER_END
+};
 
 static struct nvc_auth *transaction_at(struct test *t, struct nvc_host *host, enum reached reached)
 {
-	enum nvc_auth_mode mode = reached == AFTER_SUCCESS1 ? NVC_AUTH_BIDIRECTIONAL : NVC_AUTH_UNIDIRECTIONAL;
+	enum nvc_auth_mode mode =
+		reached == AFTER_SUCCESS1 ? NVC_AUTH_BIDIRECTIONAL : NVC_AUTH_UNIDIRECTIONAL;
 	struct nvc_auth *auth = transaction(t, connect_admin(t, host), NVC_SC_C_NOSC, mode);
 
 	if (reached >= AFTER_NEGOTIATE)
@@ -24,18 +32,22 @@ static struct nvc_auth *transaction_at(struct test *t, struct nvc_host *host, en
 static const struct case_param failure2_states[] = {
 	{"after-challenge", {AFTER_CHALLENGE}}, {"after-success1", {AFTER_SUCCESS1}}, {NULL, {0}}};
 
-CASE(failure2, .id = "failure2.closes", .title = "AUTH_Failure2 is taken without complaint, and the controller then closes",
-	.checks = {REQ_C_155, REQ_C_156}, .needs = NEED_BIDI, .teardown = TEARDOWN_CLOSED, .params = failure2_states)
+CASE(failure2, .id = "failure2.closes",
+	.title = "AUTH_Failure2 is taken without complaint, and the controller then closes",
+	.checks = {REQ_C_155, REQ_C_156}, .needs = NEED_BIDI, .teardown = TEARDOWN_CLOSED,
+	.params = failure2_states)
 {
 	enum req_id req = param[0] == AFTER_CHALLENGE ? REQ_C_155 : REQ_C_156;
-	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY_BIDI), (enum reached)param[0]);
+	struct nvc_auth *auth =
+		transaction_at(t, host_as(t, ORDINARY_BIDI), (enum reached)param[0]);
 
 	send_failure2(t, auth, NVC_RCODEEX_FAILED);
 	expect_auth_status(t, req, auth, CODES(NVC_SC_SUCCESS));
 	expect_closed(t, req, auth->queue);
 }
 
-CASE(failure2_on_reauth, .id = "failure2.during-reauthentication", .title = "AUTH_Failure2 in a re-authentication ends the association that was in use",
+CASE(failure2_on_reauth, .id = "failure2.during-reauthentication",
+	.title = "AUTH_Failure2 in a re-authentication ends the association that was in use",
 	.checks = {REQ_C_173, REQ_C_155}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
@@ -47,7 +59,8 @@ CASE(failure2_on_reauth, .id = "failure2.during-reauthentication", .title = "AUT
 	expect_closed(t, REQ_C_173, admin);
 }
 
-CASE(failure2_then_new, .id = "failure2.next-association", .title = "After AUTH_Failure2 a new association is served", .checks = {REQ_C_185},
+CASE(failure2_then_new, .id = "failure2.next-association",
+	.title = "After AUTH_Failure2 a new association is served", .checks = {REQ_C_185},
 	.needs = NEED_AUTH)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -74,7 +87,8 @@ static const struct case_param early_sends[] = {
 
 static void send_out_of_order(struct test *t, struct nvc_auth *auth, int message)
 {
-	uint8_t reply[16 + 2 * 32 + 256] = {1, 2, (uint8_t)0, 0, (uint8_t)auth->t_id, (uint8_t)(auth->t_id >> 8), 32};
+	uint8_t reply[16 + 2 * 32 + 256] = {
+		1, 2, (uint8_t)0, 0, (uint8_t)auth->t_id, (uint8_t)(auth->t_id >> 8), 32};
 
 	switch (message) {
 	case NVC_MSG_NEGOTIATE:
@@ -98,16 +112,20 @@ static enum req_id order_requirement(const int *param)
 	return REQ_C_159;
 }
 
-CASE(order, .id = "failure1.out-of-order", .title = "A message that is not due is refused as an incorrect protocol message",
-	.checks = {REQ_C_159, REQ_C_088, REQ_C_160}, .needs = NEED_BIDI, .teardown = TEARDOWN_CLOSED, .params = early_sends)
+CASE(order, .id = "failure1.out-of-order",
+	.title = "A message that is not due is refused as an incorrect protocol message",
+	.checks = {REQ_C_159, REQ_C_088, REQ_C_160}, .needs = NEED_BIDI,
+	.teardown = TEARDOWN_CLOSED, .params = early_sends)
 {
-	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY_BIDI), (enum reached)param[0]);
+	struct nvc_auth *auth =
+		transaction_at(t, host_as(t, ORDINARY_BIDI), (enum reached)param[0]);
 
 	send_out_of_order(t, auth, param[1]);
 	expect_failure1(t, order_requirement(param), auth, CODES(NVC_RCODEEX_MESSAGE));
 }
 
-CASE(reply_early, .id = "failure1.reply-before-challenge", .title = "A Reply sent before the Challenge was read is an incorrect protocol message",
+CASE(reply_early, .id = "failure1.reply-before-challenge",
+	.title = "A Reply sent before the Challenge was read is an incorrect protocol message",
 	.checks = {REQ_C_160}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY), AFTER_NEGOTIATE);
@@ -116,7 +134,8 @@ CASE(reply_early, .id = "failure1.reply-before-challenge", .title = "A Reply sen
 	expect_failure1(t, REQ_C_160, auth, CODES(NVC_RCODEEX_MESSAGE));
 }
 
-CASE(reply_twice, .id = "failure1.reply-twice", .title = "A second Reply in place of reading Success1 is an incorrect protocol message",
+CASE(reply_twice, .id = "failure1.reply-twice",
+	.title = "A second Reply in place of reading Success1 is an incorrect protocol message",
 	.checks = {REQ_C_161}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY), AFTER_REPLY);
@@ -125,7 +144,8 @@ CASE(reply_twice, .id = "failure1.reply-twice", .title = "A second Reply in plac
 	expect_failure1(t, REQ_C_161, auth, CODES(NVC_RCODEEX_MESSAGE));
 }
 
-CASE(receive_first, .id = "failure1.receive-first", .title = "Authentication Receive before any AUTH_Negotiate brings AUTH_Failure1",
+CASE(receive_first, .id = "failure1.receive-first",
+	.title = "Authentication Receive before any AUTH_Negotiate brings AUTH_Failure1",
 	.checks = {REQ_C_083}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY), BEFORE_NEGOTIATE);
@@ -133,25 +153,31 @@ CASE(receive_first, .id = "failure1.receive-first", .title = "Authentication Rec
 	expect_failure1(t, REQ_C_083, auth, CODES(NVC_RCODEEX_MESSAGE));
 }
 
-CASE(challenge_twice, .id = "failure1.challenge-read-twice", .title = "Reading the Challenge a second time brings AUTH_Failure1",
-	.checks = {REQ_C_129}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
+CASE(challenge_twice, .id = "failure1.challenge-read-twice",
+	.title = "Reading the Challenge a second time brings AUTH_Failure1", .checks = {REQ_C_129},
+	.needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY), AFTER_CHALLENGE);
 
 	expect_failure1(t, REQ_C_129, auth, CODES(NVC_RCODEEX_MESSAGE));
 }
 
-static const struct case_param foreign_messages[] = {
-	{"challenge", {NVC_MSG_CHALLENGE}}, {"success1", {NVC_MSG_SUCCESS1}}, {"failure1", {NVC_MSG_FAILURE1}}, {NULL, {0}}};
+static const struct case_param foreign_messages[] = {{"challenge", {NVC_MSG_CHALLENGE}},
+	{"success1", {NVC_MSG_SUCCESS1}}, {"failure1", {NVC_MSG_FAILURE1}}, {NULL, {0}}};
 
-CASE(foreign_message, .id = "failure1.controller-message", .title = "A message only controllers send is an incorrect protocol message when a host sends it",
-	.checks = {REQ_C_162}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED, .params = foreign_messages)
+CASE(foreign_message, .id = "failure1.controller-message",
+	.title = "A message only controllers send is an incorrect protocol message when a host "
+		 "sends it",
+	.checks = {REQ_C_162}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED,
+	.params = foreign_messages)
 {
 	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY), AFTER_CHALLENGE);
-	uint8_t message[48] = {(uint8_t)(param[0] >> 8), (uint8_t)param[0], 0, 0, (uint8_t)auth->t_id, (uint8_t)(auth->t_id >> 8), 32};
+	uint8_t message[48] = {(uint8_t)(param[0] >> 8), (uint8_t)param[0], 0, 0,
+		(uint8_t)auth->t_id, (uint8_t)(auth->t_id >> 8), 32};
 
 	if (param[0] == NVC_MSG_FAILURE1)
-		send_message(t, auth, nvc_slice_of((uint8_t[]){0, 0xf1, 0, 0, message[4], message[5], 1, 1}, 8));
+		send_message(t, auth,
+			nvc_slice_of((uint8_t[]){0, 0xf1, 0, 0, message[4], message[5], 1, 1}, 8));
 	else
 		send_message(t, auth, NVC_SLICE(message));
 	expect_failure1(t, REQ_C_162, auth, CODES(NVC_RCODEEX_MESSAGE));
@@ -159,18 +185,22 @@ CASE(foreign_message, .id = "failure1.controller-message", .title = "A message o
 
 static const struct case_param unknown_types[] = {{"02h", {0x02}}, {"ffh", {0xff}}, {NULL, {0}}};
 
-CASE(unknown_type, .id = "failure1.unknown-auth-type", .title = "An AUTH_TYPE nobody defined is an incorrect protocol message",
-	.checks = {REQ_C_107}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED, .params = unknown_types)
+CASE(unknown_type, .id = "failure1.unknown-auth-type",
+	.title = "An AUTH_TYPE nobody defined is an incorrect protocol message",
+	.checks = {REQ_C_107}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED,
+	.params = unknown_types)
 {
 	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY), BEFORE_NEGOTIATE);
 
-	auth->negotiate_bends = NVC_BENDS({.field = "auth_type", .kind = NVC_BEND_SET, .value = (uint64_t)param[0]});
+	auth->negotiate_bends = NVC_BENDS(
+		{.field = "auth_type", .kind = NVC_BEND_SET, .value = (uint64_t)param[0]});
 	send_negotiate(t, auth);
 	auth->negotiate_bends = NULL;
 	expect_failure1(t, REQ_C_107, auth, CODES(NVC_RCODEEX_MESSAGE));
 }
 
-CASE(send_status, .id = "failure1.told-by-receive", .title = "Authentication Send succeeds although the message in it is refused",
+CASE(send_status, .id = "failure1.told-by-receive",
+	.title = "Authentication Send succeeds although the message in it is refused",
 	.checks = {REQ_C_084}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY), AFTER_CHALLENGE);
@@ -181,21 +211,25 @@ CASE(send_status, .id = "failure1.told-by-receive", .title = "Authentication Sen
 	expect_failure1(t, REQ_C_135, auth, CODES(NVC_RCODEEX_FAILED));
 }
 
-CASE(closes_alone, .id = "failure1.closes-by-itself", .title = "After AUTH_Failure1 the controller closes without any action of the host",
+CASE(closes_alone, .id = "failure1.closes-by-itself",
+	.title = "After AUTH_Failure1 the controller closes without any action of the host",
 	.checks = {REQ_C_172, REQ_C_170}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
 {
-	struct nvc_auth *auth = transaction(t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_auth *auth = transaction(
+		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 
 	auth->r1 = NVC_R1_FLIPPED;
 	expect_refused(t, REQ_C_170, auth, CODES(NVC_RCODEEX_FAILED));
 	expect_closed(t, REQ_C_172, auth->queue);
 }
 
-static const struct case_param states[] = {{"before-negotiate", {BEFORE_NEGOTIATE}}, {"after-negotiate", {AFTER_NEGOTIATE}},
-	{"after-challenge", {AFTER_CHALLENGE}}, {"after-reply", {AFTER_REPLY}}, {"after-success1", {AFTER_SUCCESS1}}, {NULL, {0}}};
+static const struct case_param states[] = {{"before-negotiate", {BEFORE_NEGOTIATE}},
+	{"after-negotiate", {AFTER_NEGOTIATE}}, {"after-challenge", {AFTER_CHALLENGE}},
+	{"after-reply", {AFTER_REPLY}}, {"after-success1", {AFTER_SUCCESS1}}, {NULL, {0}}};
 
-CASE(disconnect, .id = "failure.host-leaves", .title = "A host that closes in the middle of a transaction can come back", .checks = {REQ_C_186},
-	.needs = NEED_BIDI, .params = states)
+CASE(disconnect, .id = "failure.host-leaves",
+	.title = "A host that closes in the middle of a transaction can come back",
+	.checks = {REQ_C_186}, .needs = NEED_BIDI, .params = states)
 {
 	struct nvc_host *host = host_as(t, ORDINARY_BIDI);
 
@@ -207,7 +241,9 @@ CASE(disconnect, .id = "failure.host-leaves", .title = "A host that closes in th
 	expect_new_association(t, REQ_C_186, host);
 }
 
-CASE(reset, .id = "failure.controller-reset", .title = "A controller reset in the middle of a re-authentication leaves the target serving",
+CASE(reset, .id = "failure.controller-reset",
+	.title =
+		"A controller reset in the middle of a re-authentication leaves the target serving",
 	.checks = {REQ_C_185, REQ_C_070}, .needs = NEED_AUTH)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -221,12 +257,14 @@ CASE(reset, .id = "failure.controller-reset", .title = "A controller reset in th
 			result = nvc_do_enable(admin, NULL);
 		if (result == NVC_OK)
 			result = nvc_do_identify(admin, NVC_CNS_CONTROLLER, 0, &done, NULL);
-		test_observed(t, REQ_C_070, "after CC.EN 1, 0, 1 Identify gives %s, status %03Xh", nvc_result_name(result), done.status);
+		test_observed(t, REQ_C_070, "after CC.EN 1, 0, 1 Identify gives %s, status %03Xh",
+			nvc_result_name(result), done.status);
 	}
 	expect_new_association(t, REQ_C_185, host);
 }
 
-CASE(disconnect_io, .id = "failure.disconnect-on-io-queue", .title = "Disconnect in the middle of an I/O queue's authentication ends that queue alone",
+CASE(disconnect_io, .id = "failure.disconnect-on-io-queue",
+	.title = "Disconnect in the middle of an I/O queue's authentication ends that queue alone",
 	.checks = {REQ_C_065}, .needs = NEED_AUTH | NEED_IO, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
@@ -235,16 +273,21 @@ CASE(disconnect_io, .id = "failure.disconnect-on-io-queue", .title = "Disconnect
 	struct nvc_identify_controller controller = {0};
 	struct nvc_error err = {0};
 
-	if (test_running(t) && nvc_do_identify(admin, NVC_CNS_CONTROLLER, 0, &identify, &err) == NVC_OK &&
-		nvc_decode(&nvc_identify_controller_layout, identify.data, &controller, NULL, &err) == NVC_OK && !(controller.ofcs & 1))
-		test_skip(t, "Identify Controller says that Disconnect is not supported (OFCS bit 0 is 0)");
+	if (test_running(t) &&
+		nvc_do_identify(admin, NVC_CNS_CONTROLLER, 0, &identify, &err) == NVC_OK &&
+		nvc_decode(&nvc_identify_controller_layout, identify.data, &controller, NULL,
+			&err) == NVC_OK &&
+		!(controller.ofcs & 1))
+		test_skip(t, "Identify Controller says that Disconnect is not supported (OFCS bit "
+			     "0 is 0)");
 	if (test_running(t) && nvc_queue_info(io)->atr)
 		authenticate(t, transaction(t, io, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 	send_negotiate(t, transaction(t, io, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 	if (test_running(t)) {
 		enum nvc_result result = nvc_do_disconnect(io, &done, &err);
-		expect_true(t, REQ_C_065, result == NVC_OK && done.status == NVC_SC_SUCCESS, "Disconnect succeeds", "%s, status %03Xh",
-			nvc_result_name(result), done.status);
+		expect_true(t, REQ_C_065, result == NVC_OK && done.status == NVC_SC_SUCCESS,
+			"Disconnect succeeds", "%s, status %03Xh", nvc_result_name(result),
+			done.status);
 	}
 	expect_closed(t, REQ_C_065, io);
 	expect_served(t, REQ_C_065, admin);

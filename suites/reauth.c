@@ -2,30 +2,36 @@
 /* Re-authentication of queues that are in use (Base 2.2, 8.3.4.2; docs/protocol.md 4.6). */
 #include "suites/steps.h"
 
-CASE(rounds, .id = "reauth.rounds", .title = "Five authentications in a row on one queue succeed, and the queue keeps serving",
+CASE(rounds, .id = "reauth.rounds",
+	.title = "Five authentications in a row on one queue succeed, and the queue keeps serving",
 	.checks = {REQ_C_179, REQ_C_085}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
 
 	for (int round = 0; round < 5; round++) {
-		expect_success(t, REQ_C_179, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
+		expect_success(t, REQ_C_179,
+			transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 		expect_status(t, REQ_C_179, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 	}
 }
 
-CASE(rounds_on_tls, .id = "reauth.rounds-on-tls", .title = "Ordinary re-authentications in a row succeed on a TLS queue too",
+CASE(rounds_on_tls, .id = "reauth.rounds-on-tls",
+	.title = "Ordinary re-authentications in a row succeed on a TLS queue too",
 	.checks = {REQ_C_179, REQ_C_211}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host_as(t, ORDINARY), NULL);
 
 	enable(t, admin);
 	for (int round = 0; round < 3; round++) {
-		expect_success(t, REQ_C_179, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
+		expect_success(t, REQ_C_179,
+			transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 		expect_status(t, REQ_C_179, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 	}
 }
 
-CASE(one_after_two, .id = "reauth.one-way-after-two-way", .title = "A one-way re-authentication after a two-way one is one-way: RVALID=0, no Success2",
+CASE(one_after_two, .id = "reauth.one-way-after-two-way",
+	.title =
+		"A one-way re-authentication after a two-way one is one-way: RVALID=0, no Success2",
 	.checks = {REQ_C_180}, .needs = NEED_BIDI, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY_BIDI));
@@ -34,11 +40,13 @@ CASE(one_after_two, .id = "reauth.one-way-after-two-way", .title = "A one-way re
 	authenticate(t, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_BIDIRECTIONAL));
 	auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 	expect_success(t, REQ_C_180, auth);
-	expect_true(t, REQ_C_180, auth->r2 == NVC_R2_NOT_ASKED, "RVALID=0", "RVALID=%d", auth->r2 != NVC_R2_NOT_ASKED);
+	expect_true(t, REQ_C_180, auth->r2 == NVC_R2_NOT_ASKED, "RVALID=0", "RVALID=%d",
+		auth->r2 != NVC_R2_NOT_ASKED);
 	expect_served(t, REQ_C_180, admin);
 }
 
-CASE(two_after_one, .id = "reauth.two-way-after-one-way", .title = "A two-way re-authentication after a one-way one carries a right R2",
+CASE(two_after_one, .id = "reauth.two-way-after-one-way",
+	.title = "A two-way re-authentication after a one-way one carries a right R2",
 	.checks = {REQ_C_181}, .needs = NEED_BIDI, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY_BIDI));
@@ -47,7 +55,8 @@ CASE(two_after_one, .id = "reauth.two-way-after-one-way", .title = "A two-way re
 	expect_success(t, REQ_C_181, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_BIDIRECTIONAL));
 }
 
-CASE(other_lists, .id = "reauth.other-algorithms", .title = "A re-authentication may offer another hash and group than the one before",
+CASE(other_lists, .id = "reauth.other-algorithms",
+	.title = "A re-authentication may offer another hash and group than the one before",
 	.checks = {REQ_C_182}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, want_secret(NVC_HASH_SHA256, 32)));
@@ -61,7 +70,8 @@ CASE(other_lists, .id = "reauth.other-algorithms", .title = "A re-authentication
 	expect_success(t, REQ_C_182, second);
 }
 
-CASE(commands_meanwhile, .id = "reauth.commands-meanwhile", .title = "Commands are served between the messages of a re-authentication",
+CASE(commands_meanwhile, .id = "reauth.commands-meanwhile",
+	.title = "Commands are served between the messages of a re-authentication",
 	.checks = {REQ_C_178}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
@@ -76,7 +86,8 @@ CASE(commands_meanwhile, .id = "reauth.commands-meanwhile", .title = "Commands a
 	expect_success1(t, REQ_C_178, auth);
 }
 
-CASE(failure_ends, .id = "reauth.failure-ends-association", .title = "A failed re-authentication on the admin queue ends the I/O queues too",
+CASE(failure_ends, .id = "reauth.failure-ends-association",
+	.title = "A failed re-authentication on the admin queue ends the I/O queues too",
 	.checks = {REQ_C_173}, .needs = NEED_AUTH | NEED_IO, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
@@ -92,7 +103,9 @@ CASE(failure_ends, .id = "reauth.failure-ends-association", .title = "A failed r
 	test_watch(t, admin);
 }
 
-CASE(outstanding, .id = "reauth.failure-ends-outstanding", .title = "Commands outstanding when a re-authentication fails end with Operation Denied or with the connection",
+CASE(outstanding, .id = "reauth.failure-ends-outstanding",
+	.title = "Commands outstanding when a re-authentication fails end with Operation Denied or "
+		 "with the connection",
 	.checks = {REQ_C_174}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
@@ -106,12 +119,16 @@ CASE(outstanding, .id = "reauth.failure-ends-outstanding", .title = "Commands ou
 	expect_refused(t, REQ_C_135, auth, CODES(NVC_RCODEEX_FAILED));
 	if (test_running(t)) {
 		enum nvc_result result = nvc_queue_wait(admin, tag, test_end_bound(t), &done, NULL);
-		expect_true(t, REQ_C_174, result == NVC_OK ? done.status == NVC_SC_OPERATION_DENIED : result != NVC_E_TIMEOUT,
-			"status 015h, or the end of the connection", "%s, status %03Xh", nvc_result_name(result), done.status);
+		expect_true(t, REQ_C_174,
+			result == NVC_OK ? done.status == NVC_SC_OPERATION_DENIED
+					 : result != NVC_E_TIMEOUT,
+			"status 015h, or the end of the connection", "%s, status %03Xh",
+			nvc_result_name(result), done.status);
 	}
 }
 
-CASE(parallel, .id = "reauth.two-queues-at-once", .title = "Authentications on the admin queue and an I/O queue do not disturb each other",
+CASE(parallel, .id = "reauth.two-queues-at-once",
+	.title = "Authentications on the admin queue and an I/O queue do not disturb each other",
 	.checks = {REQ_C_184}, .needs = NEED_AUTH | NEED_IO, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, want_secret(NVC_HASH_SHA256, 32)));
@@ -134,7 +151,9 @@ CASE(parallel, .id = "reauth.two-queues-at-once", .title = "Authentications on t
 	expect_served(t, REQ_C_184, admin);
 }
 
-CASE(abandoned, .id = "reauth.abandoned-concat", .title = "A concatenation given up by AUTH_Negotiate of a fresh connection leaves nothing behind",
+CASE(abandoned, .id = "reauth.abandoned-concat",
+	.title = "A concatenation given up by AUTH_Negotiate of a fresh connection leaves nothing "
+		 "behind",
 	.checks = {REQ_C_185}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);

@@ -7,8 +7,10 @@ static struct nvc_auth *replacing(struct test *t, struct nvc_queue *admin)
 	return transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_CONCAT_UNI);
 }
 
-CASE(replace_once, .id = "replace.once", .title = "REPLACETLSPSK succeeds on a TLS admin queue, and the queue goes on",
-	.checks = {REQ_C_204}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE, .params = PARAMS_CONCAT_HASH_GROUP)
+CASE(replace_once, .id = "replace.once",
+	.title = "REPLACETLSPSK succeeds on a TLS admin queue, and the queue goes on",
+	.checks = {REQ_C_204}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE,
+	.params = PARAMS_CONCAT_HASH_GROUP)
 {
 	struct nvc_host *host = host_as(t, want_pair(param[0], param[1]));
 	struct nvc_auth_offer one = NVC_OFFER(param[0], param[1]);
@@ -20,8 +22,10 @@ CASE(replace_once, .id = "replace.once", .title = "REPLACETLSPSK succeeds on a T
 	expect_tls(t, REQ_C_204, host, &host->psk);
 }
 
-CASE(replace_twice, .id = "replace.second", .title = "A second REPLACETLSPSK on the same queue succeeds as the first did",
-	.checks = {REQ_C_205}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE, .params = PARAMS_CONCAT_HASH)
+CASE(replace_twice, .id = "replace.second",
+	.title = "A second REPLACETLSPSK on the same queue succeeds as the first did",
+	.checks = {REQ_C_205}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE,
+	.params = PARAMS_CONCAT_HASH)
 {
 	struct nvc_host *host = host_as(t, want_pair(param[0], param[1]));
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
@@ -33,7 +37,8 @@ CASE(replace_twice, .id = "replace.second", .title = "A second REPLACETLSPSK on 
 
 static const struct case_param rounds[] = {{"3", {3}}, {"10", {10}}, {NULL, {0}}};
 
-CASE(replace_repeats, .id = "replace.repeats", .title = "REPLACETLSPSK succeeds as often as the host asks for it, each PSK new",
+CASE(replace_repeats, .id = "replace.repeats",
+	.title = "REPLACETLSPSK succeeds as often as the host asks for it, each PSK new",
 	.checks = {REQ_C_205}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE, .params = rounds)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -42,13 +47,16 @@ CASE(replace_repeats, .id = "replace.repeats", .title = "REPLACETLSPSK succeeds 
 	authenticate(t, replacing(t, admin));
 	for (int round = 2; round <= param[0]; round++)
 		expect_success(t, REQ_C_205, replacing(t, admin));
-	expect_true(t, REQ_C_205, !nvc_secret_equal(nvc_secret_slice(&host->psk.psk), nvc_secret_slice(&host->previous_psk.psk)),
+	expect_true(t, REQ_C_205,
+		!nvc_secret_equal(nvc_secret_slice(&host->psk.psk),
+			nvc_secret_slice(&host->previous_psk.psk)),
 		"each replacement yields another PSK", "the last two PSKs differ");
 	expect_tls(t, REQ_C_205, host, &host->psk);
 	expect_served(t, REQ_C_205, admin);
 }
 
-CASE(new_psk, .id = "replace.new-psk-works", .title = "After each of three replacements new connections work under the new PSK",
+CASE(new_psk, .id = "replace.new-psk-works",
+	.title = "After each of three replacements new connections work under the new PSK",
 	.checks = {REQ_C_204}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -60,7 +68,8 @@ CASE(new_psk, .id = "replace.new-psk-works", .title = "After each of three repla
 	}
 }
 
-CASE(old_psk, .id = "replace.old-psk-retired", .title = "After a replacement new connections under the old PSK are refused",
+CASE(old_psk, .id = "replace.old-psk-retired",
+	.title = "After a replacement new connections under the old PSK are refused",
 	.checks = {REQ_C_206}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -71,8 +80,10 @@ CASE(old_psk, .id = "replace.old-psk-retired", .title = "After a replacement new
 	test_watch(t, admin);
 }
 
-CASE(replace_queue_lives, .id = "replace.queue-keeps-serving", .title = "Admin and I/O commands on running TLS sessions go on through a replacement",
-	.checks = {REQ_C_204, REQ_C_178}, .needs = NEED_CONCAT | NEED_IO, .teardown = TEARDOWN_USABLE)
+CASE(replace_queue_lives, .id = "replace.queue-keeps-serving",
+	.title = "Admin and I/O commands on running TLS sessions go on through a replacement",
+	.checks = {REQ_C_204, REQ_C_178}, .needs = NEED_CONCAT | NEED_IO,
+	.teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
@@ -94,8 +105,10 @@ CASE(replace_queue_lives, .id = "replace.queue-keeps-serving", .title = "Admin a
 	expect_served(t, REQ_C_204, admin);
 }
 
-CASE(replace_io_psk, .id = "replace.io-queue-under-new-psk", .title = "An I/O queue opened after a replacement works under the new PSK",
-	.checks = {REQ_C_202, REQ_C_204}, .needs = NEED_CONCAT | NEED_IO, .teardown = TEARDOWN_USABLE)
+CASE(replace_io_psk, .id = "replace.io-queue-under-new-psk",
+	.title = "An I/O queue opened after a replacement works under the new PSK",
+	.checks = {REQ_C_202, REQ_C_204}, .needs = NEED_CONCAT | NEED_IO,
+	.teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
@@ -105,18 +118,21 @@ CASE(replace_io_psk, .id = "replace.io-queue-under-new-psk", .title = "An I/O qu
 	expect_served(t, REQ_C_202, connect_io(t, admin, 1, &host->psk));
 }
 
-CASE(replace_bidi, .id = "replace.two-way", .title = "REPLACETLSPSK with authentication of the controller yields a usable PSK",
+CASE(replace_bidi, .id = "replace.two-way",
+	.title = "REPLACETLSPSK with authentication of the controller yields a usable PSK",
 	.checks = {REQ_C_207}, .needs = NEED_CONCAT | NEED_BIDI, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY_BIDI);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
 
-	expect_success(t, REQ_C_207, transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_BIDIRECTIONAL));
+	expect_success(t, REQ_C_207,
+		transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_BIDIRECTIONAL));
 	expect_tls(t, REQ_C_207, host, &host->psk);
 	test_watch(t, admin);
 }
 
-CASE(replace_failed, .id = "replace.wrong-response", .title = "A REPLACETLSPSK with a wrong response ends the association",
+CASE(replace_failed, .id = "replace.wrong-response",
+	.title = "A REPLACETLSPSK with a wrong response ends the association",
 	.checks = {REQ_C_208}, .needs = NEED_CONCAT, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -126,8 +142,10 @@ CASE(replace_failed, .id = "replace.wrong-response", .title = "A REPLACETLSPSK w
 	expect_refused(t, REQ_C_208, auth, CODES(NVC_RCODEEX_FAILED));
 }
 
-CASE(replace_failed_io, .id = "replace.wrong-response-ends-io", .title = "A failed REPLACETLSPSK ends the I/O queues of the association too",
-	.checks = {REQ_C_173, REQ_C_208}, .needs = NEED_CONCAT | NEED_IO, .teardown = TEARDOWN_CLOSED)
+CASE(replace_failed_io, .id = "replace.wrong-response-ends-io",
+	.title = "A failed REPLACETLSPSK ends the I/O queues of the association too",
+	.checks = {REQ_C_173, REQ_C_208}, .needs = NEED_CONCAT | NEED_IO,
+	.teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
@@ -141,7 +159,8 @@ CASE(replace_failed_io, .id = "replace.wrong-response-ends-io", .title = "A fail
 	expect_closed(t, REQ_C_173, io);
 }
 
-CASE(failed_then_old, .id = "replace.old-psk-after-failure", .title = "What the old PSK is worth after a failed replacement is on record",
+CASE(failed_then_old, .id = "replace.old-psk-after-failure",
+	.title = "What the old PSK is worth after a failed replacement is on record",
 	.checks = {REQ_C_209}, .needs = NEED_CONCAT)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -152,10 +171,12 @@ CASE(failed_then_old, .id = "replace.old-psk-after-failure", .title = "What the 
 	expect_refused(t, REQ_C_208, auth, CODES(NVC_RCODEEX_FAILED));
 	if (test_running(t))
 		test_observed(t, REQ_C_209, "a connection under the old PSK is %s",
-			nvc_host_admin_over_tls(host, NULL, &queue, NULL) == NVC_OK ? "served" : "refused");
+			nvc_host_admin_over_tls(host, NULL, &queue, NULL) == NVC_OK ? "served"
+										    : "refused");
 }
 
-CASE(failed_then_again, .id = "replace.after-failed-replace", .title = "After a failed replacement a new association can replace its key again",
+CASE(failed_then_again, .id = "replace.after-failed-replace",
+	.title = "After a failed replacement a new association can replace its key again",
 	.checks = {REQ_C_185, REQ_C_204}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -169,7 +190,8 @@ CASE(failed_then_again, .id = "replace.after-failed-replace", .title = "After a 
 	expect_success(t, REQ_C_205, replacing(t, again));
 }
 
-CASE(failed_psk, .id = "replace.failed-psk-unusable", .title = "The PSK of a failed replacement opens nothing", .checks = {REQ_C_193},
+CASE(failed_psk, .id = "replace.failed-psk-unusable",
+	.title = "The PSK of a failed replacement opens nothing", .checks = {REQ_C_193},
 	.needs = NEED_CONCAT, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -185,7 +207,8 @@ CASE(failed_psk, .id = "replace.failed-psk-unusable", .title = "The PSK of a fai
 	test_watch(t, auth->queue);
 }
 
-CASE(replace_after_reconnect, .id = "replace.after-reconnect", .title = "A queue opened under a replaced PSK can replace it again",
+CASE(replace_after_reconnect, .id = "replace.after-reconnect",
+	.title = "A queue opened under a replaced PSK can replace it again",
 	.checks = {REQ_C_204, REQ_C_205}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -200,8 +223,9 @@ CASE(replace_after_reconnect, .id = "replace.after-reconnect", .title = "A queue
 }
 
 CASE(replace_after_nosc, .id = "replace.after-plain-reauthentication",
-	.title = "An ordinary re-authentication on the TLS queue does not take away the right to replace the key", .checks = {REQ_C_205, REQ_C_211},
-	.needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
+	.title = "An ordinary re-authentication on the TLS queue does not take away the right to "
+		 "replace the key",
+	.checks = {REQ_C_205, REQ_C_211}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
@@ -210,17 +234,20 @@ CASE(replace_after_nosc, .id = "replace.after-plain-reauthentication",
 	expect_success(t, REQ_C_205, replacing(t, admin));
 }
 
-CASE(replace_in_clear, .id = "replace.in-clear", .title = "REPLACETLSPSK on a queue without TLS is a concatenation mismatch",
+CASE(replace_in_clear, .id = "replace.in-clear",
+	.title = "REPLACETLSPSK on a queue without TLS is a concatenation mismatch",
 	.checks = {REQ_C_113}, .needs = NEED_CONCAT, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 
-	expect_refused(t, REQ_C_113, replacing(t, connect_admin(t, host)), CODES(NVC_RCODEEX_CONCAT_MISMATCH));
+	expect_refused(t, REQ_C_113, replacing(t, connect_admin(t, host)),
+		CODES(NVC_RCODEEX_CONCAT_MISMATCH));
 }
 
 CASE(replace_after_new, .id = "replace.in-clear-after-newtlspsk",
-	.title = "REPLACETLSPSK right after NEWTLSPSK on the same queue in clear is a concatenation mismatch", .checks = {REQ_C_113},
-	.needs = NEED_CONCAT, .teardown = TEARDOWN_CLOSED)
+	.title = "REPLACETLSPSK right after NEWTLSPSK on the same queue in clear is a "
+		 "concatenation mismatch",
+	.checks = {REQ_C_113}, .needs = NEED_CONCAT, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = connect_admin(t, host);
@@ -229,17 +256,20 @@ CASE(replace_after_new, .id = "replace.in-clear-after-newtlspsk",
 	expect_refused(t, REQ_C_113, replacing(t, admin), CODES(NVC_RCODEEX_CONCAT_MISMATCH));
 }
 
-CASE(replace_on_io, .id = "replace.on-io-queue", .title = "REPLACETLSPSK on an I/O queue is a concatenation mismatch", .checks = {REQ_C_210},
+CASE(replace_on_io, .id = "replace.on-io-queue",
+	.title = "REPLACETLSPSK on an I/O queue is a concatenation mismatch", .checks = {REQ_C_210},
 	.needs = NEED_CONCAT | NEED_IO, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
 
 	enable(t, admin);
-	expect_refused(t, REQ_C_210, replacing(t, connect_io(t, admin, 1, &host->psk)), CODES(NVC_RCODEEX_CONCAT_MISMATCH));
+	expect_refused(t, REQ_C_210, replacing(t, connect_io(t, admin, 1, &host->psk)),
+		CODES(NVC_RCODEEX_CONCAT_MISMATCH));
 }
 
-CASE(replace_null, .id = "replace.null-group", .title = "REPLACETLSPSK that offers the NULL group is refused: a PSK needs Diffie-Hellman",
+CASE(replace_null, .id = "replace.null-group",
+	.title = "REPLACETLSPSK that offers the NULL group is refused: a PSK needs Diffie-Hellman",
 	.checks = {REQ_C_115}, .needs = NEED_CONCAT, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
@@ -249,7 +279,8 @@ CASE(replace_null, .id = "replace.null-group", .title = "REPLACETLSPSK that offe
 	expect_refused(t, REQ_C_115, auth, CODES(NVC_RCODEEX_DHGROUP));
 }
 
-CASE(replace_no_c2, .id = "replace.without-c2", .title = "REPLACETLSPSK without a valid C2 is refused", .checks = {REQ_C_194},
+CASE(replace_no_c2, .id = "replace.without-c2",
+	.title = "REPLACETLSPSK without a valid C2 is refused", .checks = {REQ_C_194},
 	.needs = NEED_CONCAT, .teardown = TEARDOWN_CLOSED)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);

@@ -7,14 +7,18 @@ enum { WARM_UP = 50, ROUNDS = 1000 };
 /* One growth rule for both cases: after the warm-up a thousand rounds may not hold more than a few queues' worth. */
 static void judge_growth(struct test *t, size_t before, size_t after)
 {
-	expect_true(t, REQ_N_001, after <= before + 4096, "no growth over a thousand re-authentications",
+	expect_true(t, REQ_N_001, after <= before + 4096,
+		"no growth over a thousand re-authentications",
 		"%zu bytes after the warm-up, %zu bytes at the end", before, after);
 }
 
-CASE(reauth, .id = "soak.reauthentication", .title = "A thousand re-authentications of one queue leave no memory behind", .checks = {REQ_N_001},
-	.needs = NEED_AUTH | NEED_SIM, .teardown = TEARDOWN_USABLE, .timeout_s = 120)
+CASE(reauth, .id = "soak.reauthentication",
+	.title = "A thousand re-authentications of one queue leave no memory behind",
+	.checks = {REQ_N_001}, .needs = NEED_AUTH | NEED_SIM, .teardown = TEARDOWN_USABLE,
+	.timeout_s = 120)
 {
-	struct nvc_queue *admin = connect_admin(t, host_as(t, want_pair(NVC_HASH_SHA256, NVC_DH_NULL)));
+	struct nvc_queue *admin =
+		connect_admin(t, host_as(t, want_pair(NVC_HASH_SHA256, NVC_DH_NULL)));
 	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 	size_t before = 0;
 
@@ -28,8 +32,10 @@ CASE(reauth, .id = "soak.reauthentication", .title = "A thousand re-authenticati
 	judge_growth(t, before, test_memory(t));
 }
 
-CASE(replace, .id = "soak.replacement", .title = "Hundreds of key replacements on one queue leave no memory behind", .checks = {REQ_N_001},
-	.needs = NEED_CONCAT | NEED_SIM, .teardown = TEARDOWN_USABLE, .timeout_s = 120)
+CASE(replace, .id = "soak.replacement",
+	.title = "Hundreds of key replacements on one queue leave no memory behind",
+	.checks = {REQ_N_001}, .needs = NEED_CONCAT | NEED_SIM, .teardown = TEARDOWN_USABLE,
+	.timeout_s = 120)
 {
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host_as(t, ORDINARY), NULL);
 	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_CONCAT_UNI);
@@ -44,7 +50,9 @@ CASE(replace, .id = "soak.replacement", .title = "Hundreds of key replacements o
 	judge_growth(t, before, test_memory(t));
 }
 
-CASE(failures, .id = "soak.failures", .title = "Hundreds of refused authentications leave no memory behind, and the right host is served",
+CASE(failures, .id = "soak.failures",
+	.title = "Hundreds of refused authentications leave no memory behind, and the right host "
+		 "is served",
 	.checks = {REQ_N_001, REQ_C_185}, .needs = NEED_AUTH | NEED_SIM, .timeout_s = 120)
 {
 	struct nvc_host *host = host_as(t, want_pair(NVC_HASH_SHA256, NVC_DH_NULL));
@@ -54,7 +62,8 @@ CASE(failures, .id = "soak.failures", .title = "Hundreds of refused authenticati
 		struct nvc_queue *admin = connect_admin(t, host);
 		struct nvc_auth auth = {0};
 		struct nvc_auth_outcome outcome;
-		if (test_running(t) && nvc_auth_init(&auth, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL) == NVC_OK) {
+		if (test_running(t) && nvc_auth_init(&auth, admin, NVC_SC_C_NOSC,
+					       NVC_AUTH_UNIDIRECTIONAL) == NVC_OK) {
 			auth.r1 = NVC_R1_FLIPPED;
 			if (nvc_auth_run(&auth, &outcome) != NVC_OUTCOME_FAILURE1)
 				test_inconclusive(t, "a wrong response was not refused");

@@ -8,7 +8,8 @@
 
 #include "suites/steps_internal.h"
 
-static const struct identity_want anyone = {.hash_id = -1, .dhgid = -1, .secret_hash = -1, .secret_len = -1};
+static const struct identity_want anyone = {
+	.hash_id = -1, .dhgid = -1, .secret_hash = -1, .secret_len = -1};
 
 struct identity_want want_pair(int hash_id, int dhgid)
 {
@@ -69,8 +70,8 @@ void not_reached(struct test *t, const char *what, enum nvc_result result, const
 }
 
 /* A silent target and a dead one look alike on one connection, so a second one decides. */
-void unanswered(struct test *t, enum req_id req, struct nvc_host *host, const char *expected, enum nvc_result result,
-	const char *text)
+void unanswered(struct test *t, enum req_id req, struct nvc_host *host, const char *expected,
+	enum nvc_result result, const char *text)
 {
 	if (tester_fault(result))
 		test_error(t, "%s", text);
@@ -87,7 +88,8 @@ bool target_alive(struct nvc_host *host)
 	const struct nvc_queue_options plain = {.label = "liveness"};
 	const struct nvc_queue_options tls = {.label = "liveness", .tls = &host->psk};
 	struct nvc_queue *queue = NULL;
-	bool alive = nvc_queue_open(host, &plain, &queue, NULL) == NVC_OK && nvc_queue_ic(queue, &plain, NULL) == NVC_OK;
+	bool alive = nvc_queue_open(host, &plain, &queue, NULL) == NVC_OK &&
+		     nvc_queue_ic(queue, &plain, NULL) == NVC_OK;
 
 	nvc_queue_free(queue);
 	if (!alive && host->has_psk) {
@@ -97,7 +99,8 @@ bool target_alive(struct nvc_host *host)
 	return alive;
 }
 
-struct nvc_queue *connect_as(struct test *t, struct nvc_host *host, const struct nvc_queue_options *options)
+struct nvc_queue *connect_as(
+	struct test *t, struct nvc_host *host, const struct nvc_queue_options *options)
 {
 	struct nvc_error err = {0};
 	struct nvc_queue *queue = NULL;
@@ -118,12 +121,14 @@ struct nvc_queue *connect_admin(struct test *t, struct nvc_host *host)
 	return connect_as(t, host, &(const struct nvc_queue_options){0});
 }
 
-struct nvc_queue *connect_admin_tls(struct test *t, struct nvc_host *host, const struct nvc_tls_psk *psk)
+struct nvc_queue *connect_admin_tls(
+	struct test *t, struct nvc_host *host, const struct nvc_tls_psk *psk)
 {
 	return connect_as(t, host, &(const struct nvc_queue_options){.tls = psk});
 }
 
-struct nvc_queue *connect_io(struct test *t, struct nvc_queue *admin, uint16_t qid, const struct nvc_tls_psk *psk)
+struct nvc_queue *connect_io(
+	struct test *t, struct nvc_queue *admin, uint16_t qid, const struct nvc_tls_psk *psk)
 {
 	if (!test_running(t))
 		return NULL;
@@ -175,22 +180,32 @@ static const struct command_row {
 	size_t in_len;
 } commands[NUM_COMMANDS] = {
 	[CMD_IDENTIFY] = {"Identify", &nvc_cmd_nvme_layout,
-		.nvme = {.head.opc = NVC_ADMIN_IDENTIFY, .cdw10 = NVC_CNS_CONTROLLER}, .in_len = NVC_IDENTIFY_LEN},
-	[CMD_KEEP_ALIVE] = {"Keep Alive", &nvc_cmd_nvme_layout, .nvme = {.head.opc = NVC_ADMIN_KEEP_ALIVE}},
+		.nvme = {.head.opc = NVC_ADMIN_IDENTIFY, .cdw10 = NVC_CNS_CONTROLLER},
+		.in_len = NVC_IDENTIFY_LEN},
+	[CMD_KEEP_ALIVE] = {"Keep Alive", &nvc_cmd_nvme_layout,
+		.nvme = {.head.opc = NVC_ADMIN_KEEP_ALIVE}},
 	/* SMART / Health: every NVM subsystem has it; 512 bytes */
 	[CMD_GET_LOG_PAGE] = {"Get Log Page", &nvc_cmd_nvme_layout,
-		.nvme = {.head.opc = NVC_ADMIN_GET_LOG_PAGE, .nsid = UINT32_MAX, .cdw10 = 127u << 16 | 2}, .in_len = 512},
+		.nvme = {.head.opc = NVC_ADMIN_GET_LOG_PAGE,
+			.nsid = UINT32_MAX,
+			.cdw10 = 127u << 16 | 2},
+		.in_len = 512},
 	[CMD_SET_FEATURES] = {"Set Features", &nvc_cmd_nvme_layout,
 		.nvme = {.head.opc = NVC_ADMIN_SET_FEATURES, .cdw10 = NVC_FEATURE_NUM_QUEUES}},
 	[CMD_ASYNC_EVENT] = {"Asynchronous Event Request", &nvc_cmd_nvme_layout,
 		.nvme = {.head.opc = NVC_ADMIN_ASYNC_EVENT}},
 	[CMD_PROPERTY_GET] = {"Property Get", &nvc_cmd_property_get_layout,
-		.property = {.head.opc = NVC_OPC_FABRICS, .fctype = NVC_FCTYPE_PROPERTY_GET, .ofst = NVC_PROP_CSTS}},
+		.property = {.head.opc = NVC_OPC_FABRICS,
+			.fctype = NVC_FCTYPE_PROPERTY_GET,
+			.ofst = NVC_PROP_CSTS}},
 	[CMD_PROPERTY_SET] = {"Property Set", &nvc_cmd_property_set_layout,
-		.property = {.head.opc = NVC_OPC_FABRICS, .fctype = NVC_FCTYPE_PROPERTY_SET, .ofst = NVC_PROP_CC,
+		.property = {.head.opc = NVC_OPC_FABRICS,
+			.fctype = NVC_FCTYPE_PROPERTY_SET,
+			.ofst = NVC_PROP_CC,
 			.value = NVC_CC_ENABLE}},
 	[CMD_READ] = {"Read", &nvc_cmd_nvme_layout, .nvme = {.head.opc = NVC_IO_READ, .nsid = 1}},
-	[CMD_FLUSH] = {"Flush", &nvc_cmd_nvme_layout, .nvme = {.head.opc = NVC_IO_FLUSH, .nsid = 1}},
+	[CMD_FLUSH] = {"Flush", &nvc_cmd_nvme_layout,
+		.nvme = {.head.opc = NVC_IO_FLUSH, .nsid = 1}},
 	[CMD_DISCONNECT] = {"Disconnect", &nvc_cmd_disconnect_layout,
 		.disconnect = {.head.opc = NVC_OPC_FABRICS, .fctype = NVC_FCTYPE_DISCONNECT}},
 };
@@ -218,23 +233,25 @@ static const char *statuses_text(struct codes codes, char *out, size_t size)
 	size_t len = (size_t)snprintf(out, size, "status");
 
 	for (size_t i = 0; i < codes.num && len < size; i++)
-		len += (size_t)snprintf(out + len, size - len, "%s %03Xh %s", i ? " or" : "", codes.list[i],
-			nvc_status_name(codes.list[i]));
+		len += (size_t)snprintf(out + len, size - len, "%s %03Xh %s", i ? " or" : "",
+			codes.list[i], nvc_status_name(codes.list[i]));
 	return out;
 }
 
-static void judge_status(struct test *t, enum req_id req, const char *what, uint16_t status, struct codes statuses)
+static void judge_status(
+	struct test *t, enum req_id req, const char *what, uint16_t status, struct codes statuses)
 {
 	char expected[256];
 
 	if (code_accepted(statuses, status))
 		test_judged(t, req, "%s: status %03Xh %s", what, status, nvc_status_name(status));
 	else
-		test_violated(t, req, statuses_text(statuses, expected, sizeof(expected)), "%s: status %03Xh %s", what, status,
-			nvc_status_name(status));
+		test_violated(t, req, statuses_text(statuses, expected, sizeof(expected)),
+			"%s: status %03Xh %s", what, status, nvc_status_name(status));
 }
 
-void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command, struct codes statuses)
+void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command,
+	struct codes statuses)
 {
 	const struct command_row *row = &commands[command];
 	const struct nvc_command submit = {.layout = row->layout,
@@ -253,11 +270,12 @@ void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enu
 	if (result == NVC_OK)
 		judge_status(t, req, row->name, done.status, statuses);
 	else
-		unanswered(t, req, nvc_queue_info(queue)->host, statuses_text(statuses, expected, sizeof(expected)), result,
-			err.text);
+		unanswered(t, req, nvc_queue_info(queue)->host,
+			statuses_text(statuses, expected, sizeof(expected)), result, err.text);
 }
 
-void expect_auth_status(struct test *t, enum req_id req, const struct nvc_auth *auth, struct codes statuses)
+void expect_auth_status(
+	struct test *t, enum req_id req, const struct nvc_auth *auth, struct codes statuses)
 {
 	if (test_running(t))
 		judge_status(t, req, "Authentication Send or Receive", auth->status, statuses);
@@ -277,7 +295,8 @@ void expect_served(struct test *t, enum req_id req, struct nvc_queue *queue)
 	if (result != NVC_OK)
 		unanswered(t, req, nvc_queue_info(queue)->host, expected, result, err.text);
 	else if (done.status != NVC_SC_SUCCESS)
-		test_violated(t, req, expected, "status %03Xh %s", done.status, nvc_status_name(done.status));
+		test_violated(t, req, expected, "status %03Xh %s", done.status,
+			nvc_status_name(done.status));
 	else
 		test_judged(t, req, "a command is served");
 }
@@ -315,7 +334,8 @@ void expect_new_association(struct test *t, enum req_id req, struct nvc_host *ho
 	nvc_queue_free(queue);
 }
 
-void expect_true(struct test *t, enum req_id req, bool holds, const char *expected, const char *seen, ...)
+void expect_true(
+	struct test *t, enum req_id req, bool holds, const char *expected, const char *seen, ...)
 {
 	char text[256];
 	va_list args;
@@ -350,8 +370,15 @@ void pass_time(struct test *t, uint64_t ms, struct nvc_queue *keep)
 const struct case_param PARAMS_HASH_GROUP[] = {
 #define GROUPS(name, hash)                                                                         \
 	{name "/null", {hash, NVC_DH_NULL}}, {name "/ffdhe2048", {hash, NVC_DH_2048}},             \
-		{name "/ffdhe3072", {hash, NVC_DH_3072}}, {name "/ffdhe4096", {hash, NVC_DH_4096}}, \
-		{name "/ffdhe6144", {hash, NVC_DH_6144}}, {name "/ffdhe8192", {hash, NVC_DH_8192}}
+		{name "/ffdhe3072", {hash, NVC_DH_3072}},                                          \
+		{name "/ffdhe4096", {hash, NVC_DH_4096}},                                          \
+		{name "/ffdhe6144", {hash, NVC_DH_6144}},                                          \
+	{                                                                                          \
+		name "/ffdhe8192",                                                                 \
+		{                                                                                  \
+			hash, NVC_DH_8192                                                          \
+		}                                                                                  \
+	}
 	GROUPS("sha256", NVC_HASH_SHA256),
 	GROUPS("sha384", NVC_HASH_SHA384),
 	GROUPS("sha512", NVC_HASH_SHA512),
@@ -361,8 +388,14 @@ const struct case_param PARAMS_HASH_GROUP[] = {
 const struct case_param PARAMS_CONCAT_HASH_GROUP[] = {
 #define DH_GROUPS(name, hash)                                                                      \
 	{name "/ffdhe2048", {hash, NVC_DH_2048}}, {name "/ffdhe3072", {hash, NVC_DH_3072}},        \
-		{name "/ffdhe4096", {hash, NVC_DH_4096}}, {name "/ffdhe6144", {hash, NVC_DH_6144}}, \
-		{name "/ffdhe8192", {hash, NVC_DH_8192}}
+		{name "/ffdhe4096", {hash, NVC_DH_4096}},                                          \
+		{name "/ffdhe6144", {hash, NVC_DH_6144}},                                          \
+	{                                                                                          \
+		name "/ffdhe8192",                                                                 \
+		{                                                                                  \
+			hash, NVC_DH_8192                                                          \
+		}                                                                                  \
+	}
 	DH_GROUPS("sha256", NVC_HASH_SHA256),
 	DH_GROUPS("sha384", NVC_HASH_SHA384),
 	{NULL, {0}},

@@ -20,11 +20,14 @@ struct nvc_host *host_as(struct test *t, struct identity_want want);
 /* connect_admin opens an admin queue in clear up to a successful Connect (no authentication). */
 struct nvc_queue *connect_admin(struct test *t, struct nvc_host *host);
 /* connect_admin_tls does the same over TLS under `psk`. */
-struct nvc_queue *connect_admin_tls(struct test *t, struct nvc_host *host, const struct nvc_tls_psk *psk);
+struct nvc_queue *connect_admin_tls(
+	struct test *t, struct nvc_host *host, const struct nvc_tls_psk *psk);
 /* connect_as opens a queue with options of its own, up to a successful Connect. */
-struct nvc_queue *connect_as(struct test *t, struct nvc_host *host, const struct nvc_queue_options *options);
+struct nvc_queue *connect_as(
+	struct test *t, struct nvc_host *host, const struct nvc_queue_options *options);
 /* connect_io opens I/O queue `qid` beside `admin` in clear, or over TLS under `psk`; no authentication on it. */
-struct nvc_queue *connect_io(struct test *t, struct nvc_queue *admin, uint16_t qid, const struct nvc_tls_psk *psk);
+struct nvc_queue *connect_io(
+	struct test *t, struct nvc_queue *admin, uint16_t qid, const struct nvc_tls_psk *psk);
 /* admin_ready is connect_admin, authenticate when asked, CC.EN=1: an admin queue on which everything is allowed. */
 struct nvc_queue *admin_ready(struct test *t, struct nvc_host *host);
 /* enable sets CC.EN and waits for CSTS.RDY. */
@@ -36,7 +39,8 @@ void leave(struct test *t, struct nvc_queue *queue);
 
 /* transaction prepares an authentication on `queue`; it is freed with the case. Change its members before the first step. Never NULL. With
  * a SC_C other than NOSC it offers what a PSK identity is defined for: SHA-256 and SHA-384, no NULL group. */
-struct nvc_auth *transaction(struct test *t, struct nvc_queue *queue, enum nvc_sc_c sc_c, enum nvc_auth_mode mode);
+struct nvc_auth *transaction(
+	struct test *t, struct nvc_queue *queue, enum nvc_sc_c sc_c, enum nvc_auth_mode mode);
 /* offer narrows what a transaction offers to one hash and one group. */
 void offer(struct nvc_auth *auth, int hash_id, int dhgid);
 /* authenticate runs the exchange; success is what the case needs, not what it judges. */
@@ -69,25 +73,31 @@ void receive_success1(struct test *t, struct nvc_auth *auth);
 bool take_challenge(struct test *t, struct nvc_auth *auth, struct nvc_challenge *challenge);
 /* receive_answer takes whatever comes where an answer is due, for the case to judge; `expected` says what, should none come. False when the
  * case has its verdict. */
-bool receive_answer(struct test *t, enum req_id req, struct nvc_auth *auth, const char *expected, struct nvc_auth_received *received);
+bool receive_answer(struct test *t, enum req_id req, struct nvc_auth *auth, const char *expected,
+	struct nvc_auth_received *received);
 /* expect_challenge, expect_success1 and expect_failure1 judge which message comes next. */
 void expect_challenge(struct test *t, enum req_id req, struct nvc_auth *auth);
 void expect_success1(struct test *t, enum req_id req, struct nvc_auth *auth);
 void expect_failure1(struct test *t, enum req_id req, struct nvc_auth *auth, struct codes codes);
 /* expect_auth_status judges the status of the last Authentication Send or Receive. */
-void expect_auth_status(struct test *t, enum req_id req, const struct nvc_auth *auth, struct codes statuses);
+void expect_auth_status(
+	struct test *t, enum req_id req, const struct nvc_auth *auth, struct codes statuses);
 
 /* ---- secure channels ---- */
 
 /* new_tls_psk does NEWTLSPSK on a connection of its own and leaves it; the PSK is host->psk. `offered` NULL: as
  * a transaction does. */
-void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode, const struct nvc_auth_offer *offered);
+void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode,
+	const struct nvc_auth_offer *offered);
 /* admin_from_newtlspsk is new_tls_psk, then an admin queue over TLS under it. */
-struct nvc_queue *admin_from_newtlspsk(struct test *t, struct nvc_host *host, const struct nvc_auth_offer *offered);
+struct nvc_queue *admin_from_newtlspsk(
+	struct test *t, struct nvc_host *host, const struct nvc_auth_offer *offered);
 /* expect_tls judges that an admin queue over TLS under `psk` comes up as far as Connect; it is left again. */
-void expect_tls(struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
+void expect_tls(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
 /* expect_no_tls judges that no handshake completes under `psk`, while the target is alive. */
-void expect_no_tls(struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
+void expect_no_tls(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
 
 /* ---- commands and connections ---- */
 
@@ -106,7 +116,8 @@ enum command {
 	NUM_COMMANDS
 };
 /* expect_status sends `command` and judges its status to be one of `statuses`. */
-void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command, struct codes statuses);
+void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command,
+	struct codes statuses);
 /* expect_served judges that the queue is open and a harmless command on it succeeds. */
 void expect_served(struct test *t, enum req_id req, struct nvc_queue *queue);
 /* expect_closed judges that the target ends the connection within the bound. */
@@ -115,15 +126,16 @@ void expect_closed(struct test *t, enum req_id req, struct nvc_queue *queue);
 void expect_new_association(struct test *t, enum req_id req, struct nvc_host *host);
 
 /* expect_true judges anything else: `holds`, what was expected, and what was seen. */
-void expect_true(struct test *t, enum req_id req, bool holds, const char *expected, const char *seen, ...)
-	__attribute__((format(printf, 5, 6)));
+void expect_true(struct test *t, enum req_id req, bool holds, const char *expected,
+	const char *seen, ...) __attribute__((format(printf, 5, 6)));
 
 /* pass_time lets `ms` milliseconds go by; with `keep` (may be NULL) a Keep Alive goes out on it every second. */
 void pass_time(struct test *t, uint64_t ms, struct nvc_queue *keep);
 
 /* test_params of 3 hashes x 6 groups etc. are written once: {hash, group}. */
-extern const struct case_param PARAMS_HASH_GROUP[];	   /* value: hash id, group id */
-extern const struct case_param PARAMS_CONCAT_HASH_GROUP[]; /* SHA-256 and SHA-384 with the five groups */
-extern const struct case_param PARAMS_CONCAT_HASH[];	   /* SHA-256 and SHA-384 */
+extern const struct case_param PARAMS_HASH_GROUP[]; /* value: hash id, group id */
+extern const struct case_param
+	PARAMS_CONCAT_HASH_GROUP[];		     /* SHA-256 and SHA-384 with the five groups */
+extern const struct case_param PARAMS_CONCAT_HASH[]; /* SHA-256 and SHA-384 */
 
 #endif

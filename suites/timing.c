@@ -5,13 +5,22 @@
 enum { KATO_MS = 10000 };
 
 /* How far a host comes before it falls silent. */
-enum silence { SILENT_AT_ONCE, SILENT_AFTER_NEGOTIATE, SILENT_AFTER_CHALLENGE, SILENT_AFTER_SUCCESS1 };
+enum silence {
+	SILENT_AT_ONCE,
+	SILENT_AFTER_NEGOTIATE,
+	SILENT_AFTER_CHALLENGE,
+	SILENT_AFTER_SUCCESS1
+};
 
-static const struct case_param silences[] = {{"at-once", {SILENT_AT_ONCE}}, {"after-negotiate", {SILENT_AFTER_NEGOTIATE}},
-	{"after-challenge", {SILENT_AFTER_CHALLENGE}}, {"before-success2", {SILENT_AFTER_SUCCESS1}}, {NULL, {0}}};
+static const struct case_param silences[] = {{"at-once", {SILENT_AT_ONCE}},
+	{"after-negotiate", {SILENT_AFTER_NEGOTIATE}},
+	{"after-challenge", {SILENT_AFTER_CHALLENGE}}, {"before-success2", {SILENT_AFTER_SUCCESS1}},
+	{NULL, {0}}};
 
-CASE(initial, .id = "timing.initial-authentication", .title = "An initial authentication that is not finished within KATO ends the connection",
-	.checks = {REQ_C_175}, .needs = NEED_ATR | NEED_BIDI, .slow = true, .timeout_s = 90, .params = silences)
+CASE(initial, .id = "timing.initial-authentication",
+	.title = "An initial authentication that is not finished within KATO ends the connection",
+	.checks = {REQ_C_175}, .needs = NEED_ATR | NEED_BIDI, .slow = true, .timeout_s = 90,
+	.params = silences)
 {
 	struct nvc_host *host = host_as(t, ORDINARY_BIDI);
 	struct nvc_queue *admin;
@@ -30,12 +39,16 @@ CASE(initial, .id = "timing.initial-authentication", .title = "An initial authen
 		receive_success1(t, auth);
 	}
 	if (test_running(t))
-		expect_true(t, REQ_C_175, nvc_queue_await_end(admin, NVC_MS(2 * KATO_MS + 5000), &end, NULL) == NVC_OK,
+		expect_true(t, REQ_C_175,
+			nvc_queue_await_end(admin, NVC_MS(2 * KATO_MS + 5000), &end, NULL) ==
+				NVC_OK,
 			"the end of the connection within twice KATO", "%s", nvc_end_name(end));
 }
 
-CASE(reauth, .id = "timing.reauthentication", .title = "A re-authentication that is not finished in time leaves the queue in use",
-	.checks = {REQ_C_176}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .slow = true, .timeout_s = 90)
+CASE(reauth, .id = "timing.reauthentication",
+	.title = "A re-authentication that is not finished in time leaves the queue in use",
+	.checks = {REQ_C_176}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .slow = true,
+	.timeout_s = 90)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin;
@@ -47,8 +60,11 @@ CASE(reauth, .id = "timing.reauthentication", .title = "A re-authentication that
 	expect_status(t, REQ_C_176, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 }
 
-CASE(late, .id = "timing.late-reply", .title = "A Reply that comes after the re-authentication has expired is a command sequence error",
-	.checks = {REQ_C_177}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .slow = true, .timeout_s = 90)
+CASE(late, .id = "timing.late-reply",
+	.title = "A Reply that comes after the re-authentication has expired is a command sequence "
+		 "error",
+	.checks = {REQ_C_177}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .slow = true,
+	.timeout_s = 90)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin;
@@ -64,8 +80,10 @@ CASE(late, .id = "timing.late-reply", .title = "A Reply that comes after the re-
 	expect_auth_status(t, REQ_C_177, auth, CODES(NVC_SC_COMMAND_SEQUENCE));
 }
 
-CASE(replace_expired, .id = "timing.replace-expired", .title = "A REPLACETLSPSK that expires leaves the old PSK and the queue in use",
-	.checks = {REQ_C_176}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE, .slow = true, .timeout_s = 90)
+CASE(replace_expired, .id = "timing.replace-expired",
+	.title = "A REPLACETLSPSK that expires leaves the old PSK and the queue in use",
+	.checks = {REQ_C_176}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE, .slow = true,
+	.timeout_s = 90)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin;
@@ -76,11 +94,14 @@ CASE(replace_expired, .id = "timing.replace-expired", .title = "A REPLACETLSPSK 
 	send_negotiate(t, transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_CONCAT_UNI));
 	pass_time(t, 2 * KATO_MS, admin);
 	expect_tls(t, REQ_C_176, host, &host->psk);
-	expect_success(t, REQ_C_205, transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_CONCAT_UNI));
+	expect_success(
+		t, REQ_C_205, transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_CONCAT_UNI));
 }
 
-CASE(kato, .id = "timing.keep-alive-expires", .title = "Without Keep Alive the association ends when KATO has passed", .checks = {REQ_C_069},
-	.needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED, .slow = true, .timeout_s = 90)
+CASE(kato, .id = "timing.keep-alive-expires",
+	.title = "Without Keep Alive the association ends when KATO has passed",
+	.checks = {REQ_C_069}, .needs = NEED_AUTH, .teardown = TEARDOWN_CLOSED, .slow = true,
+	.timeout_s = 90)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin;
@@ -89,12 +110,15 @@ CASE(kato, .id = "timing.keep-alive-expires", .title = "Without Keep Alive the a
 	host->kato = KATO_MS;
 	admin = admin_ready(t, host);
 	if (test_running(t))
-		expect_true(t, REQ_C_069, nvc_queue_await_end(admin, NVC_MS(3 * KATO_MS), &end, NULL) == NVC_OK,
-			"the end of the connection within three times KATO", "%s", nvc_end_name(end));
+		expect_true(t, REQ_C_069,
+			nvc_queue_await_end(admin, NVC_MS(3 * KATO_MS), &end, NULL) == NVC_OK,
+			"the end of the connection within three times KATO", "%s",
+			nvc_end_name(end));
 }
 
-CASE(kato_max, .id = "timing.kato-maximum", .title = "The largest KATO does not make a transaction expire at once", .checks = {REQ_C_130},
-	.needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
+CASE(kato_max, .id = "timing.kato-maximum",
+	.title = "The largest KATO does not make a transaction expire at once",
+	.checks = {REQ_C_130}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_auth *auth;

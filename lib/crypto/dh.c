@@ -318,3 +318,50 @@ out:
 	BN_CTX_free(ctx);
 	return result;
 }
+
+enum { LEADING_ZERO_TRIES = 65536 };
+
+/* The search itself: value = base^x, then one factor more per try. */
+static bool search_leading_zero(
+	BN_CTX *ctx, const BIGNUM *base, const BIGNUM *p, BIGNUM *x, BIGNUM *value)
+{
+	const int limit = BN_num_bits(p) - 8;
+
+	if (BN_mod_exp(value, base, x, p, ctx) != 1)
+		return false;
+	for (int tries = 0; tries < LEADING_ZERO_TRIES; tries++) {
+		if (BN_num_bits(value) <= limit)
+			return true;
+		if (BN_add_word(x, 1) != 1 || BN_mod_mul(value, value, base, p, ctx) != 1)
+			return false;
+	}
+	return false;
+}
+
+enum nvc_result nvc_dh_leading_zero(uint8_t dhgid, struct nvc_slice base, struct nvc_slice from,
+	uint8_t out[NVC_DH_PRIVATE_LEN])
+{
+	struct nvc_slice prime = nvc_dh_prime(dhgid);
+	enum nvc_result result = NVC_E_CRYPTO;
+	BN_CTX *ctx = NULL;
+	BIGNUM *p = NULL, *g = NULL, *x = NULL, *value = NULL;
+
+	if (prime.len == 0 || from.len == 0 || from.len > NVC_DH_PRIVATE_LEN ||
+		(base.len && nvc_dh_check_public(dhgid, base) != NVC_DH_CHECK_OK))
+		return NVC_E_INVALID;
+	ctx = BN_CTX_new();
+	p = BN_bin2bn(prime.data, (int)prime.len, NULL);
+	g = base.len ? BN_bin2bn(base.data, (int)base.len, NULL) : BN_new();
+	x = BN_bin2bn(from.data, (int)from.len, NULL);
+	value = BN_new();
+	if (ctx && p && g && x && value && (base.len || BN_set_word(g, 2) == 1) &&
+		search_leading_zero(ctx, g, p, x, value) &&
+		BN_bn2binpad(x, out, NVC_DH_PRIVATE_LEN) == NVC_DH_PRIVATE_LEN)
+		result = NVC_OK;
+	BN_CTX_free(ctx);
+	BN_free(p);
+	BN_free(g);
+	BN_clear_free(x);
+	BN_clear_free(value);
+	return result;
+}

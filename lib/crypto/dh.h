@@ -82,4 +82,13 @@ enum nvc_result nvc_dh_derive(
 enum nvc_result nvc_dh_derive_unchecked(
 	const struct nvc_dh_key *key, struct nvc_slice peer, struct nvc_writer *shared);
 
+/*
+ * nvc_dh_leading_zero searches, from the exponent `from` (big-endian) upwards, for one under which base^x mod p begins with a
+ * zero byte, and writes it to `out` (NVC_DH_PRIVATE_LEN bytes). `base` is a peer's public value, whose shared secret is then
+ * short, or empty for the generator: then the public value is. One multiplication per try, 256 tries on average; NVC_E_INVALID
+ * for a group or base that cannot be used, NVC_E_CRYPTO also when 65536 tries found nothing.
+ */
+enum nvc_result nvc_dh_leading_zero(uint8_t dhgid, struct nvc_slice base, struct nvc_slice from,
+	uint8_t out[NVC_DH_PRIVATE_LEN]);
+
 #endif

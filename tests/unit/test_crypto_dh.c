@@ -165,6 +165,37 @@ START_TEST(exponents)
 }
 END_TEST
 
+START_TEST(leading_zero)
+{
+	static const uint8_t from[NVC_DH_PRIVATE_LEN] = {0x12, 0x34, [NVC_DH_PRIVATE_LEN - 1] = 7};
+	static const uint8_t y[NVC_DH_PRIVATE_LEN] = {0x55, [NVC_DH_PRIVATE_LEN - 1] = 9};
+	const struct nvc_slice generator = {NULL, 0};
+	uint8_t x[NVC_DH_PRIVATE_LEN], shared[NVC_MAX_DH_LEN];
+	struct nvc_writer writer = nvc_writer_over(shared, sizeof(shared));
+	struct nvc_dh_key *key = NULL, *peer = NULL;
+
+	/* What was found is computed again by the ordinary road. */
+	ck_assert_int_eq(nvc_dh_leading_zero(NVC_DH_2048, generator, NVC_SLICE(from), x), NVC_OK);
+	ck_assert_int_eq(nvc_dh_key_new(NVC_DH_2048, NVC_SLICE(x), &key), NVC_OK);
+	ck_assert_uint_eq(nvc_dh_key_public(key).data[0], 0);
+	nvc_dh_key_free(key);
+	ck_assert_int_eq(nvc_dh_key_new(NVC_DH_2048, NVC_SLICE(y), &peer), NVC_OK);
+	ck_assert_int_eq(
+		nvc_dh_leading_zero(NVC_DH_2048, nvc_dh_key_public(peer), NVC_SLICE(from), x),
+		NVC_OK);
+	ck_assert_int_eq(nvc_dh_key_new(NVC_DH_2048, NVC_SLICE(x), &key), NVC_OK);
+	ck_assert_int_eq(nvc_dh_derive(key, nvc_dh_key_public(peer), &writer), NVC_OK);
+	ck_assert_uint_eq(shared[0], 0);
+	ck_assert_int_eq(
+		nvc_dh_leading_zero(NVC_DH_NULL, generator, NVC_SLICE(from), x), NVC_E_INVALID);
+	ck_assert_int_eq(
+		nvc_dh_leading_zero(NVC_DH_2048, nvc_slice_of(from, 1), NVC_SLICE(from), x),
+		NVC_E_INVALID);
+	nvc_dh_key_free(key);
+	nvc_dh_key_free(peer);
+}
+END_TEST
+
 START_TEST(no_room)
 {
 	uint8_t shared[256], peer[NVC_MAX_DH_LEN];
@@ -197,6 +228,7 @@ int main(void)
 	tcase_add_loop_test(tcase, order, FIRST_GROUP, AFTER_LAST_GROUP);
 	tcase_add_loop_test(tcase, illegal_values, FIRST_GROUP, AFTER_LAST_GROUP);
 	tcase_add_loop_test(tcase, exponents, FIRST_GROUP, AFTER_LAST_GROUP);
+	tcase_add_test(tcase, leading_zero);
 	tcase_add_test(tcase, no_room);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
