@@ -49,6 +49,8 @@ def parse(argv):
     how.add_argument("--append", default="", help="more for the kernel's command line")
     how.add_argument("--memory", type=int, default=384, metavar="MIB")
     how.add_argument("--boot-timeout", type=float, default=120, metavar="S")
+    how.add_argument("--defect", action="append", default=[], metavar="NAME",
+                     help="with --host: break the reference target, to see what a host makes of it")
     how.add_argument("--keep", action="store_true", help="leave the guest running until Enter")
     how.add_argument("--seed", help="for the suite")
     how.add_argument("--timeout", help="limit of one case, for the suite")
@@ -217,10 +219,11 @@ def _judge(words, request, directory):
     return status
 
 
-def _play_host(request, directory):
+def _play_host(request, directory, defects):
     """_play_host lets the kernel be the host of the reference target and returns an exit status."""
     os.makedirs(directory, exist_ok=True)
-    with host_story.ReferenceTarget(PROGRAM, directory) as target:
+    words = [word for name in defects for word in ("--defect", name)]
+    with host_story.ReferenceTarget(PROGRAM, directory, words) as target:
         report = host_story.run(request, target.profile, target.port)
         target_alive = target.alive()
     print(f"Linux {report.release} under {report.accel.upper()} as host of the reference target")
@@ -249,12 +252,14 @@ def main(argv):
         accel=words.accel, directory=os.path.join(directory, "guest"), memory=words.memory,
         append=words.append, boot_seconds=words.boot_timeout)
     try:
+        if words.defect and not words.host:
+            raise GateError("--defect breaks the reference target; it needs --host", EXIT_USAGE)
         if words.fetch:
             prepared = gate.prepare(request)
             print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
             return EXIT_OK
         if words.host:
-            return _play_host(request, directory)
+            return _play_host(request, directory, words.defect)
         return _judge(words, request, directory)
     except GateError as error:
         print(f"nvme-conform gate: {error.message}", file=sys.stderr)

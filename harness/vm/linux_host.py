@@ -15,7 +15,7 @@ import shlex
 import time
 from dataclasses import dataclass, field
 
-from . import gate, initramfs, nvmet, qemu
+from . import gate, initramfs, klog, nvmet, qemu
 from .errors import GateError
 
 TARGET_SERVICE = 4420
@@ -168,7 +168,8 @@ class HostGuest(gate.GuestBase):
         self.log.wait(lambda log: False, SETTLE_SECONDS)
         ok = not done.timed_out and (done.status != 0) == step.expect_failure
         return StepOutcome(step.name, done.status, ok, done.output, done.seconds,
-                           [line.text for line in self.log.lines(start)])
+                           [line.text for line in self.log.lines(start)
+                            if not line.text.startswith(klog.MARK)])
 
 
 def run_linux_host(request, target_port, steps, psks=()):
