@@ -207,8 +207,8 @@ static void receive_needed(
 		test_inconclusive(t, "%s instead of %s",
 			nvc_auth_received_text(received, text, sizeof(text)),
 			nvc_name_of(nvc_auth_message_names, message));
-	else if (received.rcodeex)
-		test_inconclusive(t, "the message cannot be answered: %s", received.complaint);
+	else if (received->rcodeex)
+		test_inconclusive(t, "the message cannot be answered: %s", received->complaint);
 }
 
 void receive_challenge(struct test *t, struct nvc_auth *auth)
