@@ -20,8 +20,8 @@ GRACE_SECONDS = 15
 POLL_SECONDS = 0.02
 SHOWN_LINES = 12
 EPILOG = """exit status: 0 all judged, nothing failed, the kernel silent; 1 something failed or the
-kernel complained; 2 wrong argument; 3 this machine lacks something; 125 this kernel cannot be judged
-(git bisect run skips it); 130 interrupted"""
+kernel complained; 2 wrong argument; 3 this machine lacks something; 125 this kernel cannot be
+judged (git bisect run skips it); 130 interrupted"""
 
 
 def parse(argv):

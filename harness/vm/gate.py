@@ -178,7 +178,7 @@ class GuestBase:
             return None
 
     def tlshd_alive(self):
-        """tlshd_alive tells whether the guest's TLS daemon still runs, None when the guest is lost."""
+        """tlshd_alive tells whether the guest's TLS daemon runs, None when the guest is lost."""
         try:
             return self.run("ps | grep -q '[t]lshd -s'", "tlshd", 10).status == 0
         except GateError:

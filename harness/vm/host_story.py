@@ -136,7 +136,7 @@ def _configured_psk(target):
 
 def story(target):
     """story returns the steps for a target's profile: authentication each way, wrong secrets,
-    concatenation with SHA-256 and SHA-384 and the key replaced again and again, a configured PSK."""
+    concatenation with SHA-256 and SHA-384 and the key replaced repeatedly, a configured PSK."""
     return [*_authentication(target),
             *_concatenation(target, "sha256-ffdhe2048-one-way"),
             *_concatenation(target, "sha384-ffdhe3072-one-way"),
