@@ -56,6 +56,7 @@ class Trial:
     name: str
     defect: str
     conductor: Conductor
+    noise: frozenset = frozenset()  # ids that are not clean on the unbroken target either: they notice nothing
 
     @property
     def ledger(self):
@@ -78,7 +79,7 @@ class Trial:
 
     def kills(self):
         """kills returns the ids that notice the defect."""
-        return [ident for ident, symbol in self.cells().items() if symbol in "FTW"]
+        return [ident for ident, symbol in self.cells().items() if symbol in "FTW" and ident not in self.noise]
 
 
 @dataclass
@@ -304,7 +305,7 @@ def record(path, trials):
     cost = {ident: result.duration_ms for ident, result in trials[0].ledger.results.items()}
     kills = {trial.defect: [ident for ident in trial.kills() if ident in cost] for trial in tried}
     observed = {trial.defect: {seen.id: seen.case for seen in trial.ledger.observations.values()
-                               if seen.verdict in ("fail", "warn")} for trial in tried}
+                               if seen.id in trial.kills()} for trial in tried}
     recorded.write(path, recorded.choose(kills, observed, cost))
 
 
@@ -352,6 +353,9 @@ def main(args):
     except UsageError as error:
         # Nothing the user gave went to the engine here.
         raise ToolError(f"the engine refused our own configuration: {error}") from None
+    noise = frozenset(ident for trial in trials if not trial.defect for ident in trial.kills())
+    for trial in trials:
+        trial.noise = noise
     holes = find_holes(trials, expectations, catalogue, whole)
     faults = [f"{trial.name}: {text}" for trial in trials for text in trial.ledger.faults]
     status = EXIT_TOOL if faults else EXIT_FAIL if holes else EXIT_OK

@@ -75,6 +75,10 @@ class Matrix(RunnerTest):
         self.assert_hole("clean", "concat.replace.once is skip",
                          cases={"concat.replace.once": {"behaviour": "skip", "teardown": "none", "reason": "r"}})
 
+    def test_what_fails_without_a_defect_notices_none(self):
+        self.assert_hole("defect", "row-7: no case notices it", defects={"free-sq-on-success": DEFECTS["free-sq-on-success"]},
+                         cases={"timer.expires": {"behaviour": "fail"}})
+
     def test_error_under_a_defect(self):
         defects = {**DEFECTS, "row-7": {"cases": {"concat.replace.once": {"behaviour": "error", "reason": "bug"}}}}
         self.assert_hole("error", "row-7", "bug", defects=defects)
