@@ -19,8 +19,8 @@ GUEST_FILES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
 LIBRARY_DIRECTORIES = ("usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib")
 APPLETS = ("awk base64 basename cat chmod cp cut dd df dmesg echo env expr false find free grep "
            "head hexdump hostname id insmod ip kill ln ls lsmod md5sum mkdir mknod mount mv nc "
-           "netstat od poweroff printf ps pwd readlink rm rmdir sed seq sh sha256sum sleep sort stty sync "
-           "tail tee test timeout touch tr true umount uname uniq usleep wc xargs").split()
+           "netstat od poweroff printf ps pwd readlink rm rmdir sed seq sh sha256sum sleep sort "
+           "stty sync tail tee test timeout touch tr true umount uname uniq usleep wc xargs").split()
 
 # A guest under test as a target needs tlshd and keyctl; one under test as a host nvme-cli as well.
 TARGET_PROGRAMS = {"busybox-static": "bin/busybox", "ktls-utils": "sbin/tlshd",

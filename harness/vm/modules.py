@@ -19,7 +19,8 @@ from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
 WANTED = ("ghash_generic", "ghash", "ctr", "sha512", "sha512_generic", "sha256", "hmac",
           "df_sp80090a", "drbg", "gcm", "dh_generic", "configfs", "failover", "net_failover",
           "virtio_pci", "virtio_console", "virtio_net", "handshake", "tls", "hkdf",
-          "nvme_auth", "nvme_keyring", "nvme_core", "nvmet", "nvmet_tcp", "nvme_fabrics", "nvme_tcp")
+          "nvme_auth", "nvme_keyring", "nvme_core", "nvmet", "nvmet_tcp",
+          "nvme_fabrics", "nvme_tcp")
 
 # The option that must have produced a module when it says =m; checked after resolve().
 _MODULE_OF = {"NVME_TARGET_TCP": "nvmet_tcp", "NVME_TARGET": "nvmet", "NVME_TCP": "nvme_tcp",
