@@ -8,7 +8,7 @@ BUILD     ?= build
 CC        ?= cc
 PYTHON    ?= python3
 SANITIZE  ?=
-PKGS      := libssl libcrypto jansson
+PKGS      := libssl libcrypto jansson libpcap
 CHECK_PKG := check
 
 WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/engine/capture_out.h"
 #include "harness/engine/events.h"
 
 /* Where the last step began, and when the case did. One case per process, so these may be static. */
 static struct {
 	unsigned int step_packet;
 	uint64_t start;
+	bool observed; /* something that is to be fixed */
 } now;
 
 static double ms_since_start(const struct test *t)
@@ -31,6 +33,7 @@ unsigned int evidence_step_packet(const struct test *t)
 void evidence_step(struct test *t, const char *text)
 {
 	now.step_packet = packets(t);
+	capture_next("%s: %s", t->instance->id, text);
 	events_write(t->out,
 		json_pack("{s:s, s:s, s:o, s:i}", "event", "step", "case", t->instance->id, "text", events_text(text), "packet",
 			(int)now.step_packet));
@@ -38,6 +41,7 @@ void evidence_step(struct test *t, const char *text)
 
 void evidence_judged(struct test *t, enum req_id req, const char *text)
 {
+	capture_at(0, "%s: in order: %s", nvc_requirement(req)->id, text);
 	events_write(t->out,
 		json_pack("{s:s, s:s, s:s, s:o, s:i}", "event", "judged", "case", t->instance->id, "requirement",
 			nvc_requirement(req)->id, "seen", events_text(text), "packet", (int)packets(t)));
@@ -48,6 +52,8 @@ void evidence_observation(struct test *t, enum req_id req, const char *expected,
 {
 	const struct nvc_requirement *row = nvc_requirement(req);
 
+	now.observed = now.observed || row->level == NVC_LEVEL_SHALL || row->level == NVC_LEVEL_OWN || row->level == NVC_LEVEL_SHOULD;
+	capture_at(packet, "%s (%s): observed: %s; expected: %s", row->id, row->citation, seen, expected);
 	events_write(t->out,
 		json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i}", "event", "observation", "case", t->instance->id,
 			"requirement", row->id, "level", nvc_level_name(row->level), "citation", row->citation, "expected",
@@ -76,6 +82,8 @@ static void on_packet(void *self, const struct nvc_observed_packet *packet)
 		[NVC_OBSERVED_PDU] = "packet", [NVC_OBSERVED_OPEN] = "open", [NVC_OBSERVED_END] = "end", [NVC_OBSERVED_NOTE] = "note"};
 	struct test *t = self;
 
+	if (packet->kind == NVC_OBSERVED_PDU)
+		capture_packet(packet->packet);
 	events_write(t->out,
 		json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:f, s:o}", "event", "packet", "case", t->instance->id, "kind",
 			kinds[packet->kind], "n", (int)packet->packet, "conn", (int)packet->conn, "dir",
@@ -88,6 +96,7 @@ bool evidence_open(struct test *t)
 	const struct nvc_observer_sink sink = {.self = t, .violation = on_violation, .packet = on_packet};
 
 	memset(&now, 0, sizeof(now));
+	capture_open(&t->run->captures, t->run->reference);
 	t->observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	return t->observer != NULL;
 }
@@ -96,6 +105,7 @@ void evidence_close(struct test *t)
 {
 	nvc_observer_free(t->observer);
 	t->observer = NULL;
+	capture_close();
 }
 
 /* Connections of several hosts share one numbering: each host's own numbers begin at 1. */
@@ -138,6 +148,30 @@ void evidence_attach(struct test *t, struct nvc_host *host)
 
 	*tap = (struct host_tap){t, (unsigned int)(host - t->hosts) * HOST_STRIDE};
 	host->observer = (struct nvc_host_observer){.self = tap, .opened = on_open, .bytes = on_bytes, .ended = on_end};
+	capture_attach(host, (unsigned int)(host - t->hosts));
+}
+
+/* The verdict stands on the packet it is about; the capture ends with what closing the connections brings. */
+static void leave_capture(struct test *t, const struct teardown_verdict *teardown, const struct nvc_requirement *row, json_t *event)
+{
+	bool clean = (t->verdict == VERDICT_PASS || t->verdict == VERDICT_SKIP) && teardown->verdict <= VERDICT_PASS && !now.observed;
+	struct nvc_error why = {0};
+	const char *path;
+
+	if (!capture_wanted(clean))
+		return;
+	capture_at(t->first_packet, "%s: verdict %s: %s (%s)%s%s%s%s", t->instance->id, verdict_name(t->verdict), row->id,
+		row->citation, t->expected[0] ? "; expected: " : "", t->expected, t->seen[0] ? "; seen: " : "", t->seen);
+	if (teardown->verdict != VERDICT_NONE)
+		capture_at(0, "%s: teardown %s: expected: %s; seen: %s", t->instance->id, verdict_name(teardown->verdict),
+			teardown->expected, teardown->seen);
+	for (size_t i = 0; i < t->num_hosts; i++)
+		nvc_host_close_all(&t->hosts[i]);
+	path = capture_write(t->instance->id, &why);
+	if (path)
+		json_object_set_new(event, "capture", events_text(path));
+	else
+		evidence_log(t, why.text);
 }
 
 void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
@@ -162,5 +196,6 @@ void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 	if (t->answer_lost)
 		json_object_set_new(event, "answer_lost", json_true());
 	json_object_set_new(event, "time_ms", json_real(ms_since_start(t)));
+	leave_capture(t, teardown, row, event);
 	events_write(t->out, event);
 }

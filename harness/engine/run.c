@@ -239,7 +239,6 @@ static enum nvc_result read_config(const json_t *config, struct run_config *run,
 	enum nvc_result result;
 
 	memset(run, 0, sizeof(*run));
-	run->keylog_fd = -1;
 	run->seed = (uint64_t)json_integer_value(json_object_get(config, "seed"));
 	run->timeout = NVC_SEC(timeout > 0 ? timeout : 10);
 	run->case_timeout_s = 60;
@@ -256,6 +255,8 @@ static enum nvc_result read_config(const json_t *config, struct run_config *run,
 		result = read_fault(json_string_value(json_object_get(config, "fault")), run, err);
 	if (result == NVC_OK)
 		result = read_defects(config, run, err);
+	if (result == NVC_OK)
+		result = capture_config_read(config, &run->captures, err);
 	return result;
 }
 

@@ -3,6 +3,7 @@
 #ifndef NVC_ENGINE_TEST_H
 #define NVC_ENGINE_TEST_H
 
+#include "harness/engine/capture_out.h"
 #include "harness/engine/probe.h"
 #include "harness/engine/profile.h"
 #include "harness/engine/reference.h"
@@ -21,7 +22,7 @@ struct run_config {
 	bool hdr_digest, data_digest;
 	bool slow; /* cases that wait long in real time run too */
 	bool whole_transcript;
-	int keylog_fd; /* -1: none */
+	struct capture_config captures;
 	struct capabilities capabilities;
 };
 

@@ -19,6 +19,17 @@ struct nvc_host_observer {
 	void (*ended)(void *self, uint32_t connection, bool h2c, enum nvc_end how, uint64_t time);
 };
 
+/* Somebody who sees the bytes of the network (under TLS: its records) of every connection, also of one whose TLS handshake
+ * fails. `number` runs from 1. `lowest` is the stream that the world connected, to be asked for its addresses. */
+struct nvc_host_network {
+	void *self;
+	void (*opened)(void *self, uint32_t number, const struct nvc_stream *lowest,
+		const struct nvc_address *to, uint64_t time);
+	void (*bytes)(
+		void *self, uint32_t number, bool h2c, struct nvc_slice bytes, uint64_t time);
+	void (*ended)(void *self, uint32_t number, bool h2c, enum nvc_end how, uint64_t time);
+};
+
 /*
  * A host and the subsystem it talks to. The caller owns it, sets it up with nvc_host_init, fills what it wants and
  * ends it with nvc_host_fini. Strings and slices are borrowed. It must not be copied or moved while it has queues.
@@ -43,12 +54,14 @@ struct nvc_host {
 	struct nvc_fault_plan fault; /* all 0: none */
 	/* who watches */
 	struct nvc_host_observer observer; /* functions may be NULL */
+	struct nvc_host_network network;   /* all functions or none */
 	void (*keylog)(void *self, const char *line);
 	void *keylog_self;
 	/* counters: set random at init, may be set afterwards */
 	uint16_t next_t_id;
 	uint32_t next_s2; /* never 0 */
 	uint32_t num_connections;
+	uint32_t num_networks; /* connections of the network, failed TLS handshakes included */
 	/* the generated PSK in use and the one before; nvc_host_keep_psk */
 	bool has_psk, has_previous_psk;
 	struct nvc_tls_psk psk, previous_psk;

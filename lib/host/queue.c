@@ -27,6 +27,38 @@ static void observe_end(void *self, bool h2c, enum nvc_end how, uint64_t time)
 		observer->ended(observer->self, queue->info.connection, h2c, how, time);
 }
 
+static void network_bytes(void *self, bool h2c, struct nvc_slice bytes, uint64_t time)
+{
+	const struct nvc_queue *queue = self;
+	const struct nvc_host_network *network = &queue->host->network;
+
+	network->bytes(network->self, queue->network, h2c, bytes, time);
+}
+
+static void network_end(void *self, bool h2c, enum nvc_end how, uint64_t time)
+{
+	const struct nvc_queue *queue = self;
+	const struct nvc_host_network *network = &queue->host->network;
+
+	network->ended(network->self, queue->network, h2c, how, time);
+}
+
+/* Stands under TLS and over faults, so that it sees records, and each of them once. */
+static bool tap_network(
+	struct nvc_queue *queue, const struct nvc_stream *lowest, const struct nvc_address *to)
+{
+	struct nvc_host *host = queue->host;
+	const struct nvc_tap tap = {queue, network_bytes, network_end};
+
+	if (host->network.opened == NULL)
+		return true;
+	queue->network = ++host->num_networks;
+	host->network.opened(host->network.self, queue->network, lowest, to,
+		nvc_env_now(&host->world->env));
+	queue->stream = nvc_tap_new(queue->stream, host->world, tap);
+	return queue->stream != NULL;
+}
+
 /* Does the TLS handshake over queue->stream, which is gone when it fails. */
 static enum nvc_result secure(struct nvc_queue *queue, const struct nvc_queue_options *options,
 	uint64_t deadline, struct nvc_error *err)
@@ -68,6 +100,7 @@ static enum nvc_result connect_stream(
 	const struct nvc_fault_plan *plan = options->fault != NULL ? options->fault : &host->fault;
 	const uint64_t deadline = nvc_queue_deadline(queue, 0);
 	const struct nvc_tap tap = {queue, observe_bytes, observe_end};
+	const struct nvc_stream *lowest;
 	enum nvc_result result;
 
 	if (to->port == NULL)
@@ -76,11 +109,14 @@ static enum nvc_result connect_stream(
 	result = host->world->connect(host->world->self, to, deadline, &queue->stream, err);
 	if (result != NVC_OK)
 		return result;
+	lowest = queue->stream;
 	if (is_fault(plan)) {
 		queue->stream = nvc_fault_new(queue->stream, host->world, plan);
 		if (queue->stream == NULL)
 			return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
 	}
+	if (!tap_network(queue, lowest, to))
+		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
 	if (options->tls != NULL || options->tls_options != NULL) {
 		result = secure(queue, options, deadline, err);
 		if (result != NVC_OK)

@@ -30,6 +30,7 @@ struct nvc_queue {
 	struct nvc_stream *stream; /* outermost; NULL only while opening */
 	struct nvc_stream *tls;	   /* inside `stream`, or NULL */
 	uint64_t timeout;	   /* 0: that of the host */
+	uint32_t network;	   /* number at struct nvc_host_network */
 	enum nvc_result over;	   /* why nothing more can be received; NVC_OK while it can */
 	uint8_t *rx;
 	size_t rx_cap, rx_start, rx_end, rx_taken; /* taken: length of the PDU handed out last */

@@ -51,6 +51,15 @@ struct nvc_address {
 	const char *port;
 };
 
+/* Between whom a TCP connection runs; [0] is this side. An IPv4 address is the first 4 bytes. */
+struct nvc_stream_ends {
+	bool ipv6;
+	uint8_t address[2][16];
+	uint16_t port[2];
+};
+/* nvc_stream_tcp_ends fills `ends` for a stream that the system world connected; false for any other, and once it is closed. */
+bool nvc_stream_tcp_ends(const struct nvc_stream *s, struct nvc_stream_ends *ends);
+
 /* nvc_port_parse reads a port of up to 65535 in decimal digits; false for anything else. */
 bool nvc_port_parse(const char *text, uint16_t *port);
 

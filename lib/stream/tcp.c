@@ -153,6 +153,40 @@ static void tcp_free(struct nvc_stream *s)
 	free(tcp);
 }
 
+static bool copy_end(const struct sockaddr_storage *from, struct nvc_stream_ends *ends, int side)
+{
+	struct sockaddr_in6 six;
+	struct sockaddr_in four;
+
+	if (from->ss_family == AF_INET) {
+		memcpy(&four, from, sizeof(four));
+		memcpy(ends->address[side], &four.sin_addr, sizeof(four.sin_addr));
+		ends->port[side] = ntohs(four.sin_port);
+		return true;
+	}
+	if (from->ss_family != AF_INET6)
+		return false;
+	memcpy(&six, from, sizeof(six));
+	memcpy(ends->address[side], &six.sin6_addr, sizeof(six.sin6_addr));
+	ends->port[side] = ntohs(six.sin6_port);
+	ends->ipv6 = true;
+	return true;
+}
+
+bool nvc_stream_tcp_ends(const struct nvc_stream *s, struct nvc_stream_ends *ends)
+{
+	const struct tcp *tcp = (const struct tcp *)s;
+	struct sockaddr_storage own = {0}, peer = {0};
+	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+
+	*ends = (struct nvc_stream_ends){0};
+	if (s->ops->send != tcp_send || tcp->fd < 0 ||
+		getsockname(tcp->fd, (struct sockaddr *)&own, &own_len) != 0 ||
+		getpeername(tcp->fd, (struct sockaddr *)&peer, &peer_len) != 0)
+		return false;
+	return copy_end(&own, ends, 0) && copy_end(&peer, ends, 1);
+}
+
 static struct nvc_stream *tcp_new(int fd)
 {
 	static const struct nvc_stream_ops ops = {tcp_send, tcp_recv, tcp_close, tcp_free};
