@@ -83,6 +83,8 @@ CASE(wrong_response, .id = "auth.wrong-response",
 	struct nvc_auth *auth =
 		transaction(t, connect_admin(t, host), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 
+	/* Without Diffie-Hellman the challenge is not augmented, and one of the wrong responses would be right. */
+	offer(auth, NVC_HASH_SHA256, NVC_DH_2048);
 	auth->r1 = (enum nvc_r1_kind)param[0];
 	auth->r1_sc_c = NVC_SC_C_NEWTLSPSK;
 	expect_refused(t, REQ_C_135, auth, CODES(NVC_RCODEEX_FAILED));

@@ -16,12 +16,18 @@ static struct nvc_auth *challenged(struct test *t, struct identity_want want,
 
 	offer(auth, want.hash_id, want.dhgid);
 	send_negotiate(t, auth);
-	if (take_challenge(t, auth, challenge) &&
-		(challenge->hash_id != want.hash_id || challenge->dhgid != want.dhgid))
+	if (!take_challenge(t, auth, challenge))
+		return auth;
+	if (challenge->hash_id != want.hash_id || challenge->dhgid != want.dhgid)
 		test_inconclusive(t,
 			"the Challenge carries HashID %02Xh and DHgID %02Xh, which were not "
 			"offered",
 			challenge->hash_id, challenge->dhgid);
+	else if (challenge->hl != nvc_hash_len(challenge->hash_id) ||
+		 (challenge->dhgid != NVC_DH_NULL && nvc_dh_check_public(challenge->dhgid,
+							     challenge->dhval) != NVC_DH_CHECK_OK))
+		test_inconclusive(t, "nothing can be computed with the Challenge: HL %u, DHVLEN %u",
+			challenge->hl, challenge->dhvlen);
 	return auth;
 }
 

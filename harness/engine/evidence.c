@@ -34,66 +34,72 @@ void evidence_step(struct test *t, const char *text)
 {
 	now.step_packet = packets(t);
 	capture_next("%s: %s", t->instance->id, text);
-	events_write(t->out,
-		json_pack("{s:s, s:s, s:o, s:i}", "event", "step", "case", t->instance->id, "text", events_text(text), "packet",
-			(int)now.step_packet));
+	events_write(
+		t->out, json_pack("{s:s, s:s, s:o, s:i}", "event", "step", "case", t->instance->id,
+				"text", events_text(text), "packet", (int)now.step_packet));
 }
 
 void evidence_judged(struct test *t, enum req_id req, const char *text)
 {
 	capture_at(0, "%s: in order: %s", nvc_requirement(req)->id, text);
-	events_write(t->out,
-		json_pack("{s:s, s:s, s:s, s:o, s:i}", "event", "judged", "case", t->instance->id, "requirement",
-			nvc_requirement(req)->id, "seen", events_text(text), "packet", (int)packets(t)));
+	events_write(t->out, json_pack("{s:s, s:s, s:s, s:o, s:i}", "event", "judged", "case",
+				     t->instance->id, "requirement", nvc_requirement(req)->id,
+				     "seen", events_text(text), "packet", (int)packets(t)));
 }
 
-void evidence_observation(struct test *t, enum req_id req, const char *expected, const char *seen, unsigned int packet,
-	unsigned int connection)
+void evidence_observation(struct test *t, enum req_id req, const char *expected, const char *seen,
+	unsigned int packet, unsigned int connection)
 {
 	const struct nvc_requirement *row = nvc_requirement(req);
 
-	now.observed = now.observed || row->level == NVC_LEVEL_SHALL || row->level == NVC_LEVEL_OWN || row->level == NVC_LEVEL_SHOULD;
-	capture_at(packet, "%s (%s): observed: %s; expected: %s", row->id, row->citation, seen, expected);
+	now.observed = now.observed || row->level == NVC_LEVEL_SHALL ||
+		       row->level == NVC_LEVEL_OWN || row->level == NVC_LEVEL_SHOULD;
+	capture_at(packet, "%s (%s): observed: %s; expected: %s", row->id, row->citation, seen,
+		expected);
 	events_write(t->out,
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i}", "event", "observation", "case", t->instance->id,
-			"requirement", row->id, "level", nvc_level_name(row->level), "citation", row->citation, "expected",
-			events_text(expected), "seen", events_text(seen), "packet", (int)(packet ? packet : packets(t)), "conn",
-			(int)connection));
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i}", "event", "observation",
+			"case", t->instance->id, "requirement", row->id, "level",
+			nvc_level_name(row->level), "citation", row->citation, "expected",
+			events_text(expected), "seen", events_text(seen), "packet",
+			(int)(packet ? packet : packets(t)), "conn", (int)connection));
 }
 
 void evidence_log(void *test, const char *text)
 {
 	struct test *t = test;
 
-	events_write(t->out,
-		json_pack("{s:s, s:s, s:o, s:i}", "event", "log", "case", t->instance->id, "text", events_text(text), "packet",
-			(int)packets(t)));
+	events_write(
+		t->out, json_pack("{s:s, s:s, s:o, s:i}", "event", "log", "case", t->instance->id,
+				"text", events_text(text), "packet", (int)packets(t)));
 }
 
-static void on_violation(void *self, enum req_id req, const char *expected, const char *seen, unsigned int packet,
-	unsigned int conn)
+static void on_violation(void *self, enum req_id req, const char *expected, const char *seen,
+	unsigned int packet, unsigned int conn)
 {
 	evidence_observation(self, req, expected, seen, packet, conn);
 }
 
 static void on_packet(void *self, const struct nvc_observed_packet *packet)
 {
-	static const char *const kinds[] = {
-		[NVC_OBSERVED_PDU] = "packet", [NVC_OBSERVED_OPEN] = "open", [NVC_OBSERVED_END] = "end", [NVC_OBSERVED_NOTE] = "note"};
+	static const char *const kinds[] = {[NVC_OBSERVED_PDU] = "packet",
+		[NVC_OBSERVED_OPEN] = "open",
+		[NVC_OBSERVED_END] = "end",
+		[NVC_OBSERVED_NOTE] = "note"};
 	struct test *t = self;
 
 	if (packet->kind == NVC_OBSERVED_PDU)
 		capture_packet(packet->packet);
-	events_write(t->out,
-		json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:f, s:o}", "event", "packet", "case", t->instance->id, "kind",
-			kinds[packet->kind], "n", (int)packet->packet, "conn", (int)packet->conn, "dir",
-			packet->direction == NVC_H2C ? "h2c" : "c2h", "t_ms", ms_since_start(t), "text",
-			events_text(packet->text)));
+	events_write(t->out, json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:f, s:o}", "event",
+				     "packet", "case", t->instance->id, "kind", kinds[packet->kind],
+				     "n", (int)packet->packet, "conn", (int)packet->conn, "dir",
+				     packet->direction == NVC_H2C ? "h2c" : "c2h", "t_ms",
+				     ms_since_start(t), "text", events_text(packet->text)));
 }
 
 bool evidence_open(struct test *t)
 {
-	const struct nvc_observer_sink sink = {.self = t, .violation = on_violation, .packet = on_packet};
+	const struct nvc_observer_sink sink = {
+		.self = t, .violation = on_violation, .packet = on_packet};
 
 	memset(&now, 0, sizeof(now));
 	capture_open(&t->run->captures, t->run->reference);
@@ -128,7 +134,8 @@ static void on_open(void *self, uint32_t connection, const char *label, bool tls
 	nvc_observer_open(tap->t->observer, tap->base + connection, tls, time, text);
 }
 
-static void on_bytes(void *self, uint32_t connection, bool h2c, struct nvc_slice bytes, uint64_t time)
+static void on_bytes(
+	void *self, uint32_t connection, bool h2c, struct nvc_slice bytes, uint64_t time)
 {
 	struct host_tap *tap = self;
 
@@ -147,24 +154,29 @@ void evidence_attach(struct test *t, struct nvc_host *host)
 	struct host_tap *tap = &taps[host - t->hosts];
 
 	*tap = (struct host_tap){t, (unsigned int)(host - t->hosts) * HOST_STRIDE};
-	host->observer = (struct nvc_host_observer){.self = tap, .opened = on_open, .bytes = on_bytes, .ended = on_end};
+	host->observer = (struct nvc_host_observer){
+		.self = tap, .opened = on_open, .bytes = on_bytes, .ended = on_end};
 	capture_attach(host, (unsigned int)(host - t->hosts));
 }
 
 /* The verdict stands on the packet it is about; the capture ends with what closing the connections brings. */
-static void leave_capture(struct test *t, const struct teardown_verdict *teardown, const struct nvc_requirement *row, json_t *event)
+static void leave_capture(struct test *t, const struct teardown_verdict *teardown,
+	const struct nvc_requirement *row, json_t *event)
 {
-	bool clean = (t->verdict == VERDICT_PASS || t->verdict == VERDICT_SKIP) && teardown->verdict <= VERDICT_PASS && !now.observed;
+	bool clean = (t->verdict == VERDICT_PASS || t->verdict == VERDICT_SKIP) &&
+		     teardown->verdict <= VERDICT_PASS && !now.observed;
 	struct nvc_error why = {0};
 	const char *path;
 
 	if (!capture_wanted(clean))
 		return;
-	capture_at(t->first_packet, "%s: verdict %s: %s (%s)%s%s%s%s", t->instance->id, verdict_name(t->verdict), row->id,
-		row->citation, t->expected[0] ? "; expected: " : "", t->expected, t->seen[0] ? "; seen: " : "", t->seen);
+	capture_at(t->first_packet, "%s: verdict %s: %s (%s)%s%s%s%s", t->instance->id,
+		verdict_name(t->verdict), row->id, row->citation,
+		t->expected[0] ? "; expected: " : "", t->expected, t->seen[0] ? "; seen: " : "",
+		t->seen);
 	if (teardown->verdict != VERDICT_NONE)
-		capture_at(0, "%s: teardown %s: expected: %s; seen: %s", t->instance->id, verdict_name(teardown->verdict),
-			teardown->expected, teardown->seen);
+		capture_at(0, "%s: teardown %s: expected: %s; seen: %s", t->instance->id,
+			verdict_name(teardown->verdict), teardown->expected, teardown->seen);
 	for (size_t i = 0; i < t->num_hosts; i++)
 		nvc_host_close_all(&t->hosts[i]);
 	path = capture_write(t->instance->id, &why);
@@ -176,19 +188,23 @@ static void leave_capture(struct test *t, const struct teardown_verdict *teardow
 
 void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 {
-	enum req_id req = t->requirement == REQ_NONE ? t->instance->test_case->checks[0] : t->requirement;
+	enum req_id req =
+		t->requirement == REQ_NONE ? t->instance->test_case->checks[0] : t->requirement;
 	const struct nvc_requirement *row = nvc_requirement(req);
-	bool reason_only = t->verdict == VERDICT_SKIP || t->verdict == VERDICT_INCONCLUSIVE || t->verdict == VERDICT_ERROR;
-	json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "event", "verdict", "case", t->instance->id, "behaviour",
-		verdict_name(t->verdict), "teardown", verdict_name(teardown->verdict), "requirement", row->id, "citation",
-		row->citation);
+	bool reason_only = t->verdict == VERDICT_SKIP || t->verdict == VERDICT_INCONCLUSIVE ||
+			   t->verdict == VERDICT_ERROR;
+	json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "event", "verdict", "case",
+		t->instance->id, "behaviour", verdict_name(t->verdict), "teardown",
+		verdict_name(teardown->verdict), "requirement", row->id, "citation", row->citation);
 
 	json_object_set_new(event, "expected", events_text(reason_only ? "" : t->expected));
 	json_object_set_new(event, "seen", events_text(reason_only ? "" : t->seen));
 	json_object_set_new(event, "reason", events_text(reason_only ? t->seen : ""));
-	json_object_set_new(event, "packets", json_pack("[i, i]", (int)t->first_packet, (int)packets(t)));
+	json_object_set_new(
+		event, "packets", json_pack("[i, i]", (int)t->first_packet, (int)packets(t)));
 	if (teardown->verdict != VERDICT_NONE) {
-		const struct nvc_requirement *first = nvc_requirement(t->instance->test_case->checks[0]);
+		const struct nvc_requirement *first =
+			nvc_requirement(t->instance->test_case->checks[0]);
 		json_object_set_new(event, "teardown_requirement", json_string(first->id));
 		json_object_set_new(event, "teardown_expected", json_string(teardown->expected));
 		json_object_set_new(event, "teardown_seen", json_string(teardown->seen));

@@ -19,8 +19,8 @@ void evidence_attach(struct test *t, struct nvc_host *host);
 unsigned int evidence_step_packet(const struct test *t);
 void evidence_step(struct test *t, const char *text);
 void evidence_judged(struct test *t, enum req_id req, const char *text);
-void evidence_observation(struct test *t, enum req_id req, const char *expected, const char *seen, unsigned int packet,
-	unsigned int connection);
+void evidence_observation(struct test *t, enum req_id req, const char *expected, const char *seen,
+	unsigned int packet, unsigned int connection);
 void evidence_verdict(struct test *t, const struct teardown_verdict *teardown);
 /* evidence_log takes lines of the reference target; `t` is the running test. */
 void evidence_log(void *t, const char *text);

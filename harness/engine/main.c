@@ -34,13 +34,15 @@ static void list_case(const struct instance *instance)
 	json_t *checks = json_array(), *needs = json_array();
 
 	for (size_t i = 0; i < CASE_MAX_CHECKS && test_case->checks[i] != REQ_NONE; i++)
-		json_array_append_new(checks, json_string(nvc_requirement(test_case->checks[i])->id));
+		json_array_append_new(
+			checks, json_string(nvc_requirement(test_case->checks[i])->id));
 	for (unsigned int i = 0; i < NUM_NEEDS; i++)
 		if (test_case->needs & 1u << i)
 			json_array_append_new(needs, json_string(need_name(i)));
 	events_write(STDOUT_FILENO,
-		json_pack("{s:{s:s, s:s, s:s%, s:o, s:o, s:s, s:b}}", "case", "id", instance->id, "title", test_case->title, "area",
-			instance->id, strcspn(instance->id, "."), "checks", checks, "needs", needs, "teardown",
+		json_pack("{s:{s:s, s:s, s:s%, s:o, s:o, s:s, s:b}}", "case", "id", instance->id,
+			"title", test_case->title, "area", instance->id, strcspn(instance->id, "."),
+			"checks", checks, "needs", needs, "teardown",
 			teardown_text(test_case->teardown), "slow", test_case->slow));
 }
 
@@ -48,20 +50,23 @@ static void list_all(void)
 {
 	struct nvc_target_defect defect;
 
-	for (const struct instance *instance = registry_next(NULL); instance; instance = registry_next(instance))
+	for (const struct instance *instance = registry_next(NULL); instance;
+		instance = registry_next(instance))
 		list_case(instance);
 	for (int id = REQ_NONE + 1; id < NUM_REQS; id++) {
 		const struct nvc_requirement *row = nvc_requirement((enum req_id)id);
 		events_write(STDOUT_FILENO,
-			json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "requirement", "id", row->id, "level",
-				nvc_level_name(row->level), "area", nvc_area_name(row->area), "statement", row->statement,
-				"stimulus", row->stimulus, "expected", row->expected, "citation", row->citation, "ends",
-				nvc_ends_name(row->ends)));
+			json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "requirement",
+				"id", row->id, "level", nvc_level_name(row->level), "area",
+				nvc_area_name(row->area), "statement", row->statement, "stimulus",
+				row->stimulus, "expected", row->expected, "citation", row->citation,
+				"ends", nvc_ends_name(row->ends)));
 	}
 	for (size_t i = 0; nvc_target_defect_at(i, &defect); i++)
 		events_write(STDOUT_FILENO,
-			json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:b}}", "defect", "name", defect.name, "text", defect.text,
-				"requirement", defect.requirement, "origin", defect.origin, "rule", defect.rule, "named",
+			json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:b}}", "defect", "name",
+				defect.name, "text", defect.text, "requirement", defect.requirement,
+				"origin", defect.origin, "rule", defect.rule, "named",
 				strcmp(defect.origin, "generated") != 0));
 }
 
@@ -69,7 +74,8 @@ static int complain(enum nvc_result result, const struct nvc_error *err)
 {
 	if (result == NVC_OK)
 		return STATUS_OK;
-	fprintf(stderr, "nvme-conform-engine: %s\n", err->text[0] ? err->text : nvc_result_name(result));
+	fprintf(stderr, "nvme-conform-engine: %s\n",
+		err->text[0] ? err->text : nvc_result_name(result));
 	switch (result) {
 	case NVC_E_INVALID:
 		return STATUS_USAGE;
@@ -95,7 +101,9 @@ static int with_config(enum nvc_result (*run)(const json_t *config, struct nvc_e
 
 	if (!json_is_object(config)) {
 		/* jansson quotes the text at fault, which may be a secret; its position says enough. */
-		fprintf(stderr, "nvme-conform-engine: the configuration on standard input is no JSON object (line %d, column %d)\n",
+		fprintf(stderr,
+			"nvme-conform-engine: the configuration on standard input is no JSON "
+			"object (line %d, column %d)\n",
 			why.line, why.column);
 		json_decref(config);
 		return STATUS_USAGE;
@@ -121,6 +129,7 @@ int main(int argc, char **argv)
 		return with_config(engine_run);
 	if (strcmp(verb, "target") == 0)
 		return with_config(engine_target);
-	fprintf(stderr, "usage: nvme-conform-engine list|run|target (called by nvme-conform; configuration on standard input)\n");
+	fprintf(stderr, "usage: nvme-conform-engine list|run|target (called by nvme-conform; "
+			"configuration on standard input)\n");
 	return STATUS_USAGE;
 }

@@ -7,13 +7,14 @@
 
 const char *need_name(unsigned int index)
 {
-	static const char *const names[NUM_NEEDS] = {"auth", "bidi", "concat", "tls-psk", "open-host", "io", "sim", "atr",
-		"io-atr", "tls-only-port", "plain-only-port"};
+	static const char *const names[NUM_NEEDS] = {"auth", "bidi", "concat", "tls-psk",
+		"open-host", "io", "sim", "atr", "io-atr", "tls-only-port", "plain-only-port"};
 
 	return index < NUM_NEEDS ? names[index] : "?";
 }
 
-void probe_act_as(struct nvc_host *host, const struct profile *profile, const struct profile_host *identity)
+void probe_act_as(
+	struct nvc_host *host, const struct profile *profile, const struct profile_host *identity)
 {
 	host->subnqn = profile->subnqn;
 	host->hostnqn = identity->hostnqn;
@@ -47,12 +48,14 @@ static void finding(struct capabilities *caps, enum need need, bool met, const c
 	va_end(args);
 }
 
-static const struct profile_host *find_host(const struct profile *profile, bool secret, bool bidi, bool unfixed)
+static const struct profile_host *find_host(
+	const struct profile *profile, bool secret, bool bidi, bool unfixed)
 {
 	for (size_t i = 0; i < profile->num_hosts; i++) {
 		const struct profile_host *host = &profile->hosts[i];
 		bool fixed = host->hash_id != PROFILE_ANY || host->dhgid != PROFILE_ANY;
-		if (host->has_secret == secret && (!bidi || host->has_ctrl_secret) && (!unfixed || !fixed))
+		if (host->has_secret == secret && (!bidi || host->has_ctrl_secret) &&
+			(!unfixed || !fixed))
 			return host;
 	}
 	return NULL;
@@ -63,33 +66,42 @@ static const struct profile_host *find_concat_host(const struct profile *profile
 {
 	for (size_t i = 0; i < profile->num_hosts; i++) {
 		const struct profile_host *host = &profile->hosts[i];
-		if (host->has_secret && host->hash_id != NVC_HASH_SHA512 && host->dhgid > NVC_DH_NULL)
+		if (host->has_secret && host->hash_id != NVC_HASH_SHA512 &&
+			host->dhgid > NVC_DH_NULL)
 			return host;
 	}
 	return find_host(profile, true, false, true);
 }
 
-static void static_findings(const struct profile *profile, bool reference, struct capabilities *caps)
+static void static_findings(
+	const struct profile *profile, bool reference, struct capabilities *caps)
 {
 	bool bidi = find_host(profile, true, true, false) != NULL;
 
-	finding(caps, NEED_BIDI, bidi, "%s", bidi ? "a controller secret is given" : "no controller secret is given (-C)");
+	finding(caps, NEED_BIDI, bidi, "%s",
+		bidi ? "a controller secret is given" : "no controller secret is given (-C)");
 	finding(caps, NEED_TLS_PSK, profile->num_psks > 0, "%s",
-		profile->num_psks ? "a configured PSK is given" : "no configured PSK is given (--tls-key)");
-	finding(caps, NEED_SIM, reference, "%s", reference ? "the target is in this process" : "the target is not in this process");
+		profile->num_psks ? "a configured PSK is given"
+				  : "no configured PSK is given (--tls-key)");
+	finding(caps, NEED_SIM, reference, "%s",
+		reference ? "the target is in this process" : "the target is not in this process");
 	finding(caps, NEED_TLS_ONLY_PORT, profile->port_tls[0] != '\0', "%s",
-		profile->port_tls[0] ? "a port that requires TLS is given" : "no port that requires TLS is given");
+		profile->port_tls[0] ? "a port that requires TLS is given"
+				     : "no port that requires TLS is given");
 	finding(caps, NEED_PLAIN_ONLY_PORT, profile->port_plain[0] != '\0', "%s",
-		profile->port_plain[0] ? "a port without TLS is given" : "no port without TLS is given");
+		profile->port_plain[0] ? "a port without TLS is given"
+				       : "no port without TLS is given");
 }
 
 /* One Negotiate on a connection of its own; returns what came back. */
-static enum nvc_result ask(struct nvc_host *host, uint8_t sc_c, const struct nvc_auth_offer *offered,
-	struct nvc_auth_received *received, uint8_t *hash_id, uint8_t *dhgid)
+static enum nvc_result ask(struct nvc_host *host, uint8_t sc_c,
+	const struct nvc_auth_offer *offered, struct nvc_auth_received *received, uint8_t *hash_id,
+	uint8_t *dhgid)
 {
 	struct nvc_queue *queue = NULL;
 	struct nvc_auth auth = {0};
-	enum nvc_result result = nvc_queue_establish(host, &(const struct nvc_queue_options){.label = "probe"}, &queue, NULL);
+	enum nvc_result result = nvc_queue_establish(
+		host, &(const struct nvc_queue_options){.label = "probe"}, &queue, NULL);
 
 	memset(received, 0, sizeof(*received));
 	if (result == NVC_OK)
@@ -119,8 +131,8 @@ static void add_name(char *list, size_t size, const char *name)
 enum answer { ANSWER_NONE, ANSWER_TAKEN, ANSWER_REFUSED };
 
 /* One question of probe_algorithms: is `offered` answered by a Challenge that keeps to it? `finding` collects the names. */
-static enum answer takes(struct nvc_host *host, const struct nvc_auth_offer *offered, const char *name,
-	char finding[FINDING_SIZE])
+static enum answer takes(struct nvc_host *host, const struct nvc_auth_offer *offered,
+	const char *name, char finding[FINDING_SIZE])
 {
 	struct nvc_auth_received received;
 	uint8_t hash_id, dhgid;
@@ -159,14 +171,16 @@ static void probe_algorithms(struct nvc_host *host, struct capabilities *caps)
 		struct nvc_auth_offer one = host->offer;
 		one.num_dhgroups = 1;
 		one.dh_ids[0] = id;
-		answer = takes(host, &one, nvc_name_of(nvc_dhgroup_names, id), caps->dhgroup_finding);
+		answer = takes(
+			host, &one, nvc_name_of(nvc_dhgroup_names, id), caps->dhgroup_finding);
 		caps->dhgroups |= (uint32_t)(answer == ANSWER_TAKEN) << id;
 	}
 	if (answer == ANSWER_NONE)
 		assume_all(caps);
 }
 
-static void probe_concat(const struct profile *profile, struct nvc_host *host, struct capabilities *caps)
+static void probe_concat(
+	const struct profile *profile, struct nvc_host *host, struct capabilities *caps)
 {
 	const struct profile_host *identity = find_concat_host(profile);
 	struct nvc_auth_received received;
@@ -183,7 +197,8 @@ static void probe_concat(const struct profile *profile, struct nvc_host *host, s
 		if (ask(host, NVC_SC_C_NEWTLSPSK, NULL, &received, &hash_id, &dhgid) == NVC_OK)
 			break;
 	if (received.kind == NVC_RECEIVED_NOTHING)
-		finding(caps, NEED_CONCAT, true, "NEWTLSPSK is not answered, which refuses nothing");
+		finding(caps, NEED_CONCAT, true,
+			"NEWTLSPSK is not answered, which refuses nothing");
 	else if (received.kind == NVC_RECEIVED_MESSAGE && received.message == NVC_MSG_CHALLENGE)
 		finding(caps, NEED_CONCAT, true, "NEWTLSPSK is answered by a Challenge");
 	else
@@ -191,7 +206,8 @@ static void probe_concat(const struct profile *profile, struct nvc_host *host, s
 			nvc_auth_received_text(&received, text, sizeof(text)));
 }
 
-static void probe_io(const struct profile *profile, struct nvc_host *host, struct capabilities *caps)
+static void probe_io(
+	const struct profile *profile, struct nvc_host *host, struct capabilities *caps)
 {
 	const struct profile_host *identity = find_host(profile, true, false, false);
 	struct nvc_queue *admin = NULL, *io = NULL;
@@ -209,12 +225,15 @@ static void probe_io(const struct profile *profile, struct nvc_host *host, struc
 		caps->block_len = ns.nsze && lbads >= 9 && lbads <= 12 ? (size_t)1 << lbads : 0;
 	}
 	if (admin && err.result == NVC_OK)
-		nvc_queue_establish(host, &(const struct nvc_queue_options){.qid = 1, .admin = admin}, &io, &err);
+		nvc_queue_establish(host,
+			&(const struct nvc_queue_options){.qid = 1, .admin = admin}, &io, &err);
 	finding(caps, NEED_IO, io && nvc_queue_info(io)->connected && caps->block_len, "%s",
-		err.result ? err.text : caps->block_len ? "namespace 1 is there" : "namespace 1 is missing or has odd blocks");
+		err.result	  ? err.text
+		: caps->block_len ? "namespace 1 is there"
+				  : "namespace 1 is missing or has odd blocks");
 	if (io && nvc_queue_info(io)->connected)
-		finding(caps, NEED_IO_ATR, nvc_queue_info(io)->atr, "Connect of an I/O queue answers ATR=%d",
-			nvc_queue_info(io)->atr);
+		finding(caps, NEED_IO_ATR, nvc_queue_info(io)->atr,
+			"Connect of an I/O queue answers ATR=%d", nvc_queue_info(io)->atr);
 	else
 		finding(caps, NEED_IO_ATR, false, "no I/O queue could be connected");
 	nvc_queue_free(io);
@@ -225,7 +244,8 @@ static void probe_requirement(const struct nvc_queue *queue, struct capabilities
 {
 	const struct nvc_queue_info *info = nvc_queue_info(queue);
 
-	finding(caps, NEED_ATR, info->atr || info->ascr, "Connect answers ATR=%d ASCR=%d", info->atr, info->ascr);
+	finding(caps, NEED_ATR, info->atr || info->ascr, "Connect answers ATR=%d ASCR=%d",
+		info->atr, info->ascr);
 }
 
 enum nvc_result probe_target(const struct profile *profile, struct nvc_host *host, bool reference,
@@ -239,10 +259,12 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 
 	memset(caps, 0, sizeof(*caps));
 	static_findings(profile, reference, caps);
-	finding(caps, NEED_AUTH, secret != NULL, "%s", secret ? "a host secret is given" : "no host secret is given (-S)");
+	finding(caps, NEED_AUTH, secret != NULL, "%s",
+		secret ? "a host secret is given" : "no host secret is given (-S)");
 	finding(caps, NEED_OPEN_HOST, false, "no host identity without a secret is given");
 	probe_act_as(host, profile, secret ? secret : open);
-	result = nvc_queue_establish(host, &(const struct nvc_queue_options){.label = "probe"}, &queue, err);
+	result = nvc_queue_establish(
+		host, &(const struct nvc_queue_options){.label = "probe"}, &queue, err);
 	if (result == NVC_OK)
 		probe_requirement(queue, caps);
 	nvc_queue_free(queue);
@@ -250,8 +272,10 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 		return result;
 	if (open) {
 		probe_act_as(host, profile, open);
-		result = nvc_queue_establish(host, &(const struct nvc_queue_options){.label = "probe"}, &queue, NULL);
-		finding(caps, NEED_OPEN_HOST, result == NVC_OK, "a host identity without a secret is %s",
+		result = nvc_queue_establish(
+			host, &(const struct nvc_queue_options){.label = "probe"}, &queue, NULL);
+		finding(caps, NEED_OPEN_HOST, result == NVC_OK,
+			"a host identity without a secret is %s",
 			result == NVC_OK ? "served" : "refused");
 		nvc_queue_free(queue);
 	}

@@ -9,11 +9,11 @@
 enum { FINDING_SIZE = 200 };
 
 struct capabilities {
-	unsigned int met;			  /* enum need */
-	char finding[NUM_NEEDS][FINDING_SIZE];	  /* what was seen, for each need */
-	uint32_t hashes, dhgroups;		  /* bits of what an identity takes for which nothing is fixed */
+	unsigned int met;		       /* enum need */
+	char finding[NUM_NEEDS][FINDING_SIZE]; /* what was seen, for each need */
+	uint32_t hashes, dhgroups; /* bits of what an identity takes for which nothing is fixed */
 	char hash_finding[FINDING_SIZE], dhgroup_finding[FINDING_SIZE];
-	size_t block_len;			  /* of namespace 1; 0: not known */
+	size_t block_len; /* of namespace 1; 0: not known */
 };
 
 /*
@@ -27,6 +27,7 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 const char *need_name(unsigned int index);
 
 /* probe_act_as gives `host` the names and keys of a profile's host. */
-void probe_act_as(struct nvc_host *host, const struct profile *profile, const struct profile_host *identity);
+void probe_act_as(
+	struct nvc_host *host, const struct profile *profile, const struct profile_host *identity);
 
 #endif

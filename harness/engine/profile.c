@@ -6,8 +6,8 @@
 
 #include "stream/env.h"
 
-static enum nvc_result copy_text(const json_t *object, const char *member, bool required, char *out, size_t size,
-	struct nvc_error *err)
+static enum nvc_result copy_text(const json_t *object, const char *member, bool required, char *out,
+	size_t size, struct nvc_error *err)
 {
 	const json_t *value = json_object_get(object, member);
 	const char *text = json_string_value(value);
@@ -21,13 +21,14 @@ static enum nvc_result copy_text(const json_t *object, const char *member, bool 
 	if (!text)
 		return nvc_fail(err, NVC_E_INVALID, "profile: '%s' is not a text", member);
 	if (strlen(text) >= size)
-		return nvc_fail(err, NVC_E_INVALID, "profile: '%s' is longer than %zu characters", member, size - 1);
+		return nvc_fail(err, NVC_E_INVALID, "profile: '%s' is longer than %zu characters",
+			member, size - 1);
 	strcpy(out, text);
 	return NVC_OK;
 }
 
-static enum nvc_result copy_nqn(const json_t *object, const char *member, char out[NVC_NQN_MAX_LEN + 1],
-	struct nvc_error *err)
+static enum nvc_result copy_nqn(const json_t *object, const char *member,
+	char out[NVC_NQN_MAX_LEN + 1], struct nvc_error *err)
 {
 	enum nvc_result result = copy_text(object, member, true, out, NVC_NQN_MAX_LEN + 1, err);
 
@@ -37,7 +38,8 @@ static enum nvc_result copy_nqn(const json_t *object, const char *member, char o
 }
 
 /* A port is written as a number, as people and JSON writers do it, or as a text. */
-static enum nvc_result copy_port(const json_t *ports, const char *kind, char out[8], struct nvc_error *err)
+static enum nvc_result copy_port(
+	const json_t *ports, const char *kind, char out[8], struct nvc_error *err)
 {
 	const json_t *value = json_object_get(ports, kind);
 	long long port = json_integer_value(value);
@@ -51,12 +53,14 @@ static enum nvc_result copy_port(const json_t *ports, const char *kind, char out
 			port = 0;
 	}
 	if (port < 1 || port > 65535)
-		return nvc_fail(err, NVC_E_INVALID, "profile: port '%s' is not a number from 1 to 65535", kind);
+		return nvc_fail(err, NVC_E_INVALID,
+			"profile: port '%s' is not a number from 1 to 65535", kind);
 	snprintf(out, 8, "%lld", port);
 	return NVC_OK;
 }
 
-static enum nvc_result copy_id(const json_t *object, const char *member, int low, int high, int *out, struct nvc_error *err)
+static enum nvc_result copy_id(const json_t *object, const char *member, int low, int high,
+	int *out, struct nvc_error *err)
 {
 	const json_t *value = json_object_get(object, member);
 	long long id = json_integer_value(value);
@@ -65,13 +69,14 @@ static enum nvc_result copy_id(const json_t *object, const char *member, int low
 	if (!value || json_is_null(value))
 		return NVC_OK;
 	if (!json_is_integer(value) || id < low || id > high)
-		return nvc_fail(err, NVC_E_INVALID, "profile: '%s' of a host is not an id from %d to %d", member, low, high);
+		return nvc_fail(err, NVC_E_INVALID,
+			"profile: '%s' of a host is not an id from %d to %d", member, low, high);
 	*out = (int)id;
 	return NVC_OK;
 }
 
-static enum nvc_result copy_secret(const json_t *object, const char *member, bool *has, struct nvc_dhchap_key *key,
-	struct nvc_error *err)
+static enum nvc_result copy_secret(const json_t *object, const char *member, bool *has,
+	struct nvc_dhchap_key *key, struct nvc_error *err)
 {
 	const json_t *value = json_object_get(object, member);
 	struct nvc_error why = {0};
@@ -88,7 +93,8 @@ static enum nvc_result copy_secret(const json_t *object, const char *member, boo
 }
 
 /* Accepts the UUID form people use and the 32 digits alone. */
-static enum nvc_result copy_hostid(const json_t *object, uint8_t out[NVC_HOSTID_LEN], struct nvc_error *err)
+static enum nvc_result copy_hostid(
+	const json_t *object, uint8_t out[NVC_HOSTID_LEN], struct nvc_error *err)
 {
 	const char *text = json_string_value(json_object_get(object, "hostid"));
 	size_t num = 0;
@@ -100,7 +106,8 @@ static enum nvc_result copy_hostid(const json_t *object, uint8_t out[NVC_HOSTID_
 		if (*at == '-')
 			continue;
 		if (!digit || num >= 2 * NVC_HOSTID_LEN)
-			return nvc_fail(err, NVC_E_INVALID, "hostid: not a UUID at character %td", at - text + 1);
+			return nvc_fail(err, NVC_E_INVALID, "hostid: not a UUID at character %td",
+				at - text + 1);
 		out[num / 2] = (uint8_t)(out[num / 2] << 4 | (digit - digits));
 		num++;
 	}
@@ -109,20 +116,23 @@ static enum nvc_result copy_hostid(const json_t *object, uint8_t out[NVC_HOSTID_
 	return NVC_OK;
 }
 
-static enum nvc_result read_host(const json_t *json, struct profile_host *host, struct nvc_error *err)
+static enum nvc_result read_host(
+	const json_t *json, struct profile_host *host, struct nvc_error *err)
 {
 	enum nvc_result result = copy_nqn(json, "hostnqn", host->hostnqn, err);
 
 	if (result == NVC_OK)
 		result = copy_hostid(json, host->hostid, err);
 	if (result == NVC_OK)
-		result = copy_id(json, "hash", NVC_HASH_SHA256, NVC_HASH_SHA512, &host->hash_id, err);
+		result = copy_id(
+			json, "hash", NVC_HASH_SHA256, NVC_HASH_SHA512, &host->hash_id, err);
 	if (result == NVC_OK)
 		result = copy_id(json, "dhgroup", NVC_DH_NULL, NVC_DH_8192, &host->dhgid, err);
 	if (result == NVC_OK)
 		result = copy_secret(json, "dhchap_secret", &host->has_secret, &host->secret, err);
 	if (result == NVC_OK)
-		result = copy_secret(json, "dhchap_ctrl_secret", &host->has_ctrl_secret, &host->ctrl_secret, err);
+		result = copy_secret(json, "dhchap_ctrl_secret", &host->has_ctrl_secret,
+			&host->ctrl_secret, err);
 	return result;
 }
 
@@ -141,7 +151,8 @@ static enum nvc_result read_psk(const json_t *json, struct profile_psk *psk, str
 	return NVC_OK;
 }
 
-enum nvc_result profile_from_json(const json_t *json, struct profile *profile, struct nvc_error *err)
+enum nvc_result profile_from_json(
+	const json_t *json, struct profile *profile, struct nvc_error *err)
 {
 	const json_t *ports = json_object_get(json, "ports"), *value;
 	enum nvc_result result;
@@ -160,28 +171,32 @@ enum nvc_result profile_from_json(const json_t *json, struct profile *profile, s
 	json_array_foreach(json_object_get(json, "hosts"), i, value)
 	{
 		if (result == NVC_OK && i >= PROFILE_MAX_HOSTS)
-			result = nvc_fail(err, NVC_E_INVALID, "profile: more than %d hosts", PROFILE_MAX_HOSTS);
+			result = nvc_fail(err, NVC_E_INVALID, "profile: more than %d hosts",
+				PROFILE_MAX_HOSTS);
 		if (result == NVC_OK)
 			result = read_host(value, &profile->hosts[profile->num_hosts++], err);
 	}
 	json_array_foreach(json_object_get(json, "psks"), i, value)
 	{
 		if (result == NVC_OK && i >= PROFILE_MAX_PSKS)
-			result = nvc_fail(err, NVC_E_INVALID, "profile: more than %d PSKs", PROFILE_MAX_PSKS);
+			result = nvc_fail(
+				err, NVC_E_INVALID, "profile: more than %d PSKs", PROFILE_MAX_PSKS);
 		if (result == NVC_OK)
 			result = read_psk(value, &profile->psks[profile->num_psks++], err);
 	}
 	if (result == NVC_OK && !profile->num_hosts)
-		result = nvc_fail(err, NVC_E_INVALID, "profile: no host to act as; give a host NQN");
+		result =
+			nvc_fail(err, NVC_E_INVALID, "profile: no host to act as; give a host NQN");
 	return result;
 }
 
-static void add_reference_host(struct profile *profile, struct nvc_seeded *random, const char *name, int hash_id, int dhgid,
-	int secret_hash, size_t secret_len, bool bidi)
+static void add_reference_host(struct profile *profile, struct nvc_seeded *random, const char *name,
+	int hash_id, int dhgid, int secret_hash, size_t secret_len, bool bidi)
 {
 	struct profile_host *host = &profile->hosts[profile->num_hosts++];
 
-	snprintf(host->hostnqn, sizeof(host->hostnqn), "nqn.2014-08.org.nvmexpress:nvme-conform:%s", name);
+	snprintf(host->hostnqn, sizeof(host->hostnqn), "nqn.2014-08.org.nvmexpress:nvme-conform:%s",
+		name);
 	nvc_seeded_random(random, host->hostid, sizeof(host->hostid));
 	host->hash_id = hash_id;
 	host->dhgid = dhgid;
@@ -211,16 +226,21 @@ enum nvc_result profile_reference(struct profile *profile, uint64_t seed)
 	for (int hash = NVC_HASH_SHA256; hash <= NVC_HASH_SHA512; hash++)
 		for (int group = NVC_DH_NULL; group < NVC_NUM_DHGROUPS; group++)
 			for (int bidi = 0; bidi < 2; bidi++) {
-				snprintf(name, sizeof(name), "h%d-g%d-%s", hash, group, bidi ? "bidi" : "uni");
-				add_reference_host(profile, random, name, hash, group, NVC_HASH_SHA256, 32, bidi);
+				snprintf(name, sizeof(name), "h%d-g%d-%s", hash, group,
+					bidi ? "bidi" : "uni");
+				add_reference_host(profile, random, name, hash, group,
+					NVC_HASH_SHA256, 32, bidi);
 			}
 	for (int form = 0; form <= 3; form++)
 		for (size_t len = 32; len <= 64; len += 16) {
 			snprintf(name, sizeof(name), "secret-%d-%zu", form, len);
-			add_reference_host(profile, random, name, PROFILE_ANY, PROFILE_ANY, form, len, true);
+			add_reference_host(
+				profile, random, name, PROFILE_ANY, PROFILE_ANY, form, len, true);
 		}
-	add_reference_host(profile, random, "any", PROFILE_ANY, PROFILE_ANY, NVC_HASH_SHA256, 32, true);
-	add_reference_host(profile, random, "any-uni", PROFILE_ANY, PROFILE_ANY, NVC_HASH_SHA256, 32, false);
+	add_reference_host(
+		profile, random, "any", PROFILE_ANY, PROFILE_ANY, NVC_HASH_SHA256, 32, true);
+	add_reference_host(
+		profile, random, "any-uni", PROFILE_ANY, PROFILE_ANY, NVC_HASH_SHA256, 32, false);
 	add_reference_host(profile, random, "open", PROFILE_ANY, PROFILE_ANY, 0, 0, false);
 	nvc_seeded_free(random);
 	return NVC_OK;

@@ -15,7 +15,8 @@ enum { PROFILE_MAX_HOSTS = 128, PROFILE_MAX_PSKS = 32, PROFILE_ANY = -1 };
 struct profile_host {
 	char hostnqn[NVC_NQN_MAX_LEN + 1];
 	uint8_t hostid[NVC_HOSTID_LEN];
-	int hash_id, dhgid; /* what the target is set to for this host; PROFILE_ANY: not fixed or not known */
+	int hash_id,
+		dhgid; /* what the target is set to for this host; PROFILE_ANY: not fixed or not known */
 	bool has_secret, has_ctrl_secret;
 	struct nvc_dhchap_key secret, ctrl_secret;
 };
@@ -37,7 +38,8 @@ struct profile {
 };
 
 /* profile_from_json reads a profile; the error names the member at fault and never shows a secret. */
-enum nvc_result profile_from_json(const json_t *json, struct profile *profile, struct nvc_error *err);
+enum nvc_result profile_from_json(
+	const json_t *json, struct profile *profile, struct nvc_error *err);
 
 /*
  * profile_reference fills the profile of the embedded reference target: one identity for each hash x group x direction, one for

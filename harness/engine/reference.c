@@ -22,22 +22,25 @@ static size_t fill_ports(const struct profile *profile, struct nvc_target_port p
 		ports[num++] = (struct nvc_target_port){
 			.port = port_number(profile->port_concat), .tls = NVC_TLS_PERMITTED};
 	if (profile->port_tls[0])
-		ports[num++] =
-			(struct nvc_target_port){.port = port_number(profile->port_tls), .tls = NVC_TLS_REQUIRED};
+		ports[num++] = (struct nvc_target_port){
+			.port = port_number(profile->port_tls), .tls = NVC_TLS_REQUIRED};
 	if (profile->port_plain[0])
-		ports[num++] =
-			(struct nvc_target_port){.port = port_number(profile->port_plain), .tls = NVC_TLS_NONE};
+		ports[num++] = (struct nvc_target_port){
+			.port = port_number(profile->port_plain), .tls = NVC_TLS_NONE};
 	return num;
 }
 
-static void fill_host(const struct profile_host *from, struct nvc_target_host *to)
+static void fill_host(
+	const struct profile_host *from, bool concat_required, struct nvc_target_host *to)
 {
 	*to = (struct nvc_target_host){
 		.hostnqn = from->hostnqn,
 		.hashes = from->hash_id == PROFILE_ANY ? 0 : 1u << from->hash_id,
 		.dhgroups = from->dhgid == PROFILE_ANY ? 0 : 1u << from->dhgid,
 		.auth = from->has_secret ? NVC_POLICY_REQUIRED : NVC_POLICY_DISABLED,
-		.concat = from->has_secret ? NVC_POLICY_PERMITTED : NVC_POLICY_DISABLED,
+		.concat = !from->has_secret ? NVC_POLICY_DISABLED
+			  : concat_required ? NVC_POLICY_REQUIRED
+					    : NVC_POLICY_PERMITTED,
 	};
 	if (from->has_secret)
 		to->host_key = from->secret;
@@ -45,10 +48,11 @@ static void fill_host(const struct profile_host *from, struct nvc_target_host *t
 		to->controller_key = from->ctrl_secret;
 }
 
-struct nvc_target *reference_target(const struct profile *profile, const struct reference_options *options,
-	const struct nvc_env *env, struct nvc_error *err)
+struct nvc_target *reference_target(const struct profile *profile,
+	const struct reference_options *options, const struct nvc_env *env, struct nvc_error *err)
 {
-	const struct nvc_target_subsystem subsystems[] = {{.nqn = profile->subnqn}, {.nqn = NVC_DISCOVERY_NQN, .discovery = true}};
+	const struct nvc_target_subsystem subsystems[] = {
+		{.nqn = profile->subnqn}, {.nqn = NVC_DISCOVERY_NQN, .discovery = true}};
 	struct nvc_target_host *hosts = calloc(profile->num_hosts + 1, sizeof(*hosts));
 	struct nvc_target_psk *psks = calloc(profile->num_psks + 1, sizeof(*psks));
 	struct nvc_target_port ports[3];
@@ -61,7 +65,7 @@ struct nvc_target *reference_target(const struct profile *profile, const struct 
 	for (size_t i = 0, used = 0; i < profile->num_hosts; i++) {
 		size_t first = used;
 
-		fill_host(&profile->hosts[i], &hosts[i]);
+		fill_host(&profile->hosts[i], options->concat_required, &hosts[i]);
 		for (size_t j = 0; j < profile->num_psks && used < profile->num_psks; j++)
 			if (strcmp(profile->psks[j].hostnqn, hosts[i].hostnqn) == 0)
 				psks[used++].key = profile->psks[j].key;
@@ -91,8 +95,8 @@ out:
 	return target;
 }
 
-struct reference *reference_new(const struct profile *profile, const struct reference_options *options, uint64_t seed,
-	struct nvc_error *err)
+struct reference *reference_new(const struct profile *profile,
+	const struct reference_options *options, uint64_t seed, struct nvc_error *err)
 {
 	struct reference *reference = calloc(1, sizeof(*reference));
 	struct nvc_target_port ports[3];
@@ -107,8 +111,10 @@ struct reference *reference_new(const struct profile *profile, const struct refe
 	env = nvc_sim_env(reference->sim, "target");
 	reference->target = reference_target(profile, options, &env, err);
 	for (size_t i = 0; reference->target && i < num_ports; i++)
-		if (nvc_sim_listen(reference->sim, ports[i].port, nvc_target_service(reference->target)) != NVC_OK)
-			nvc_fail(err, NVC_E_INVALID, "port %u cannot be listened on", ports[i].port);
+		if (nvc_sim_listen(reference->sim, ports[i].port,
+			    nvc_target_service(reference->target)) != NVC_OK)
+			nvc_fail(
+				err, NVC_E_INVALID, "port %u cannot be listened on", ports[i].port);
 	if (!reference->target || err->result != NVC_OK) {
 		reference_free(reference);
 		return NULL;

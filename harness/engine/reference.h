@@ -12,6 +12,7 @@ enum { MAX_DEFECTS = 16 };
 struct reference_options {
 	char defects[MAX_DEFECTS][64];
 	size_t num_defects;
+	bool concat_required; /* every host with a secret must concatenate (ASCR=1) */
 	/* Why the target did what it did, line by line; NULL: nobody asks. */
 	void (*log)(void *self, const char *text);
 	void *log_self;
@@ -19,14 +20,14 @@ struct reference_options {
 
 /* reference_target makes the target of `profile`: its identities, PSKs and ports, concatenation permitted on the first port.
  * Freed by nvc_target_free. NULL with `err` filled. */
-struct nvc_target *reference_target(const struct profile *profile, const struct reference_options *options,
-	const struct nvc_env *env, struct nvc_error *err);
+struct nvc_target *reference_target(const struct profile *profile,
+	const struct reference_options *options, const struct nvc_env *env, struct nvc_error *err);
 
 /* A target in a world of its own. */
 struct reference;
 /* reference_new makes both; NULL with `err` filled. Freed by reference_free (NULL is allowed). */
-struct reference *reference_new(const struct profile *profile, const struct reference_options *options, uint64_t seed,
-	struct nvc_error *err);
+struct reference *reference_new(const struct profile *profile,
+	const struct reference_options *options, uint64_t seed, struct nvc_error *err);
 void reference_free(struct reference *reference);
 struct nvc_world reference_world(struct reference *reference);
 size_t reference_memory(const struct reference *reference);

@@ -45,7 +45,8 @@ static enum nvc_result lint(const struct test_case *test_case, struct nvc_error 
 	if (!test_case->title || !test_case->title[0])
 		return nvc_fail(err, NVC_E_INVALID, "case '%s' has no title", test_case->id);
 	if (test_case->checks[0] == REQ_NONE)
-		return nvc_fail(err, NVC_E_INVALID, "case '%s' names no requirement", test_case->id);
+		return nvc_fail(
+			err, NVC_E_INVALID, "case '%s' names no requirement", test_case->id);
 	return NVC_OK;
 }
 
@@ -58,14 +59,15 @@ enum nvc_result registry_load(struct nvc_error *err)
 			return err->result;
 		if (!cases[i]->params)
 			add_instance(cases[i], NULL);
-		for (const struct case_param *param = cases[i]->params; param && param->name; param++)
+		for (const struct case_param *param = cases[i]->params; param && param->name;
+			param++)
 			add_instance(cases[i], param);
 	}
 	qsort(instances, num_instances, sizeof(instances[0]), by_id);
 	for (size_t i = 1; i < num_instances; i++)
 		if (strcmp(instances[i - 1].id, instances[i].id) == 0)
-			return nvc_fail(err, NVC_E_INVALID, "two cases have the id '%s'",
-				instances[i].id);
+			return nvc_fail(
+				err, NVC_E_INVALID, "two cases have the id '%s'", instances[i].id);
 	return NVC_OK;
 }
 

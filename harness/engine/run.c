@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "harness/engine/test.h"
 
 enum {
-	MAX_ATTEMPTS = 5, /* Linux loses up to 12 % of its AUTH_Failure1: five losses in a row are 1 in 40,000 */
+	MAX_ATTEMPTS =
+		5, /* Linux loses up to 12 % of its AUTH_Failure1: five losses in a row are 1 in 40,000 */
 	MAX_SELECTED = 4096,
 };
 
@@ -39,10 +41,12 @@ struct check_view {
 	char message[256];
 };
 
-static struct check_view run_under_check(const struct run_config *run, const struct instance *instance)
+static struct check_view run_under_check(
+	const struct run_config *run, const struct instance *instance)
 {
 	const TTest ttest = {instance->id, run_in_child, __FILE__, __LINE__};
-	unsigned int timeout = instance->test_case->timeout_s ? instance->test_case->timeout_s : run->case_timeout_s;
+	unsigned int timeout = instance->test_case->timeout_s ? instance->test_case->timeout_s
+							      : run->case_timeout_s;
 	struct check_view view = {.result = CK_ERROR};
 	Suite *suite = suite_create("nvme-conform");
 	TCase *tcase = tcase_create(instance->id);
@@ -58,7 +62,8 @@ static struct check_view run_under_check(const struct run_config *run, const str
 	results = srunner_results(runner);
 	if (srunner_ntests_run(runner) == 1 && results) {
 		view.result = (enum test_result)tr_rtype(results[0]);
-		snprintf(view.message, sizeof(view.message), "%s", tr_msg(results[0]) ? tr_msg(results[0]) : "");
+		snprintf(view.message, sizeof(view.message), "%s",
+			tr_msg(results[0]) ? tr_msg(results[0]) : "");
 	} else {
 		snprintf(view.message, sizeof(view.message), "Check did not run the case");
 	}
@@ -74,10 +79,13 @@ static json_t *missing_verdict(const struct instance *instance, const struct che
 	char reason[320];
 
 	snprintf(reason, sizeof(reason), "%s: %s",
-		timed_out ? "the case did not end in its time" : "the tester's process ended without a verdict", view->message);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[]}", "event", "verdict", "case", instance->id,
-		"behaviour", timed_out ? "inconclusive" : "error", "teardown", "none", "requirement", row->id, "citation",
-		row->citation, "expected", "", "seen", "", "reason", events_text(reason), "packets");
+		timed_out ? "the case did not end in its time"
+			  : "the tester's process ended without a verdict",
+		view->message);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[]}", "event", "verdict",
+		"case", instance->id, "behaviour", timed_out ? "inconclusive" : "error", "teardown",
+		"none", "requirement", row->id, "citation", row->citation, "expected", "", "seen",
+		"", "reason", events_text(reason), "packets");
 }
 
 /* Check and the case must agree: a crash after a verdict, or a failure nobody reported, is our fault and said so. */
@@ -86,13 +94,14 @@ static void merge(json_t *verdict, const struct check_view *view)
 	const char *behaviour = json_string_value(json_object_get(verdict, "behaviour"));
 	const char *teardown = json_string_value(json_object_get(verdict, "teardown"));
 	bool bad = behaviour && teardown &&
-		(strcmp(behaviour, "fail") == 0 || strcmp(behaviour, "error") == 0 || strcmp(teardown, "fail") == 0);
+		   (strcmp(behaviour, "fail") == 0 || strcmp(behaviour, "error") == 0 ||
+			   strcmp(teardown, "fail") == 0);
 	char reason[320];
 
 	if (view->result == (bad ? CK_FAILURE : CK_PASS))
 		return;
-	snprintf(reason, sizeof(reason), "the case said '%s', but its process then failed: %s", behaviour ? behaviour : "?",
-		view->message);
+	snprintf(reason, sizeof(reason), "the case said '%s', but its process then failed: %s",
+		behaviour ? behaviour : "?", view->message);
 	json_object_set_new(verdict, "behaviour", json_string("error"));
 	json_object_set_new(verdict, "reason", events_text(reason));
 }
@@ -136,17 +145,20 @@ static bool is(const json_t *event, const char *member, const char *text)
 
 static void forward(const struct run_config *run, struct attempt *attempt)
 {
-	bool clean = (is(attempt->verdict, "behaviour", "pass") || is(attempt->verdict, "behaviour", "skip")) &&
-		!is(attempt->verdict, "teardown", "fail") && !is(attempt->verdict, "teardown", "warn");
+	bool clean = (is(attempt->verdict, "behaviour", "pass") ||
+			     is(attempt->verdict, "behaviour", "skip")) &&
+		     !is(attempt->verdict, "teardown", "fail") &&
+		     !is(attempt->verdict, "teardown", "warn");
 	bool observed = false;
 	size_t i;
 	json_t *event;
 
-	json_array_foreach(attempt->lines, i, event)
-		observed = observed || is(event, "event", "observation");
-	json_array_foreach(attempt->lines, i, event)
-		if (run->whole_transcript || !clean || observed || is(event, "event", "observation"))
-			events_write(STDOUT_FILENO, json_incref(event));
+	json_array_foreach(attempt->lines, i, event) observed =
+		observed || is(event, "event", "observation");
+	json_array_foreach(attempt->lines, i, event) if (run->whole_transcript || !clean ||
+							 observed ||
+							 is(event, "event", "observation"))
+		events_write(STDOUT_FILENO, json_incref(event));
 	json_decref(attempt->lines);
 	events_write(STDOUT_FILENO, attempt->verdict);
 }
@@ -159,13 +171,15 @@ static double seconds(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static enum nvc_result run_case(const struct run_config *run, const struct instance *instance, struct nvc_error *err)
+static enum nvc_result run_case(
+	const struct run_config *run, const struct instance *instance, struct nvc_error *err)
 {
 	struct attempt attempt = {0};
 	double start = seconds();
 	int lost = 0;
 
-	events_write(STDOUT_FILENO, json_pack("{s:s, s:s}", "event", "case-start", "case", instance->id));
+	events_write(STDOUT_FILENO,
+		json_pack("{s:s, s:s}", "event", "case-start", "case", instance->id));
 	for (int number = 1;; number++) {
 		int fd = memfd_create("nvme-conform events", MFD_CLOEXEC);
 		if (fd < 0)
@@ -181,7 +195,8 @@ static enum nvc_result run_case(const struct run_config *run, const struct insta
 			attempt.verdict = missing_verdict(instance, &view);
 		else
 			merge(attempt.verdict, &view);
-		if (!json_is_true(json_object_get(attempt.verdict, "answer_lost")) || number == MAX_ATTEMPTS || run->reference)
+		if (!json_is_true(json_object_get(attempt.verdict, "answer_lost")) ||
+			number == MAX_ATTEMPTS || run->reference)
 			break;
 		lost++;
 		json_decref(attempt.verdict);
@@ -210,12 +225,15 @@ static enum nvc_result read_fault(const char *name, struct run_config *run, stru
 		run->fault.max_segment = 1;
 		run->hdr_digest = run->data_digest = true;
 	} else
-		return nvc_fail(err, NVC_E_INVALID, "no stream fault is named '%s'; there are none, split, merge, delay, split+digests",
+		return nvc_fail(err, NVC_E_INVALID,
+			"no stream fault is named '%s'; there are none, split, merge, delay, "
+			"split+digests",
 			name);
 	return NVC_OK;
 }
 
-static enum nvc_result read_defects(const json_t *config, struct run_config *run, struct nvc_error *err)
+static enum nvc_result read_defects(
+	const json_t *config, struct run_config *run, struct nvc_error *err)
 {
 	const json_t *value;
 	size_t i;
@@ -223,16 +241,44 @@ static enum nvc_result read_defects(const json_t *config, struct run_config *run
 	json_array_foreach(json_object_get(config, "defects"), i, value)
 	{
 		const char *name = json_string_value(value);
-		if (!name || strlen(name) >= sizeof(run->target.defects[0]) || run->target.num_defects == MAX_DEFECTS)
-			return nvc_fail(err, NVC_E_INVALID, "defects: at most %d names", MAX_DEFECTS);
+		if (!name || strlen(name) >= sizeof(run->target.defects[0]) ||
+			run->target.num_defects == MAX_DEFECTS)
+			return nvc_fail(
+				err, NVC_E_INVALID, "defects: at most %d names", MAX_DEFECTS);
 		strcpy(run->target.defects[run->target.num_defects++], name);
 	}
 	if (run->target.num_defects && !run->reference)
-		return nvc_fail(err, NVC_E_INVALID, "a defect can only be given to the reference target");
+		return nvc_fail(
+			err, NVC_E_INVALID, "a defect can only be given to the reference target");
 	return NVC_OK;
 }
 
-static enum nvc_result read_config(const json_t *config, struct run_config *run, struct nvc_error *err)
+/* What a run may leave out: a KATO of its own (seconds, as nvme-cli has it) and a TLS key log. */
+static enum nvc_result read_extras(
+	const json_t *config, struct run_config *run, struct nvc_error *err)
+{
+	const json_t *kato = json_object_get(config, "keep_alive_tmo");
+	const char *path = json_string_value(json_object_get(config, "keylog"));
+
+	if (json_is_integer(kato)) {
+		if (json_integer_value(kato) < 0 || json_integer_value(kato) > UINT32_MAX / 1000)
+			return nvc_fail(err, NVC_E_INVALID,
+				"keep_alive_tmo: not a number of seconds from 0 to %u",
+				UINT32_MAX / 1000);
+		run->has_kato = true;
+		run->kato = (uint32_t)json_integer_value(kato) * 1000;
+	}
+	if (path) {
+		run->keylog_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		if (run->keylog_fd < 0)
+			return nvc_fail(
+				err, NVC_E_INVALID, "key log %s: %s", path, strerror(errno));
+	}
+	return NVC_OK;
+}
+
+static enum nvc_result read_config(
+	const json_t *config, struct run_config *run, struct nvc_error *err)
 {
 	const json_t *target = json_object_get(config, "target");
 	json_int_t timeout = json_integer_value(json_object_get(config, "timeout_s"));
@@ -260,7 +306,8 @@ static enum nvc_result read_config(const json_t *config, struct run_config *run,
 	return result;
 }
 
-static enum nvc_result select_cases(const json_t *config, const struct instance **selected, size_t *num, struct nvc_error *err)
+static enum nvc_result select_cases(
+	const json_t *config, const struct instance **selected, size_t *num, struct nvc_error *err)
 {
 	const json_t *value;
 	size_t i;
@@ -271,7 +318,8 @@ static enum nvc_result select_cases(const json_t *config, const struct instance 
 		const char *id = json_string_value(value);
 		const struct instance *instance = id ? registry_find(id) : NULL;
 		if (!instance)
-			return nvc_fail(err, NVC_E_INVALID, "no case has the id '%s'", id ? id : "(not a text)");
+			return nvc_fail(err, NVC_E_INVALID, "no case has the id '%s'",
+				id ? id : "(not a text)");
 		if (*num == MAX_SELECTED)
 			return nvc_fail(err, NVC_E_INVALID, "more than %d cases", MAX_SELECTED);
 		selected[(*num)++] = instance;
@@ -305,18 +353,20 @@ static enum nvc_result probe(struct run_config *run, struct nvc_error *err)
 	}
 	nvc_host_init(&host, &world);
 	host.timeout = run->timeout;
-	host.addresses[NVC_PORT_MAIN] = (struct nvc_address){run->profile.addr, run->profile.port_concat};
+	host.addresses[NVC_PORT_MAIN] =
+		(struct nvc_address){run->profile.addr, run->profile.port_concat};
 	result = probe_target(&run->profile, &host, run->reference, &run->capabilities, err);
 	nvc_host_fini(&host);
 	reference_free(reference);
 	nvc_seeded_free(random);
 	for (unsigned int i = 0; i < NUM_NEEDS; i++)
-		json_array_append_new(findings,
-			json_pack("{s:s, s:b, s:o}", "need", need_name(i), "met", run->capabilities.met >> i & 1, "finding",
-				events_text(run->capabilities.finding[i])));
-	events_write(STDOUT_FILENO,
-		json_pack("{s:s, s:o, s:s, s:s}", "event", "probe", "findings", findings, "hashes",
-			run->capabilities.hash_finding, "dhgroups", run->capabilities.dhgroup_finding));
+		json_array_append_new(
+			findings, json_pack("{s:s, s:b, s:o}", "need", need_name(i), "met",
+					  run->capabilities.met >> i & 1, "finding",
+					  events_text(run->capabilities.finding[i])));
+	events_write(STDOUT_FILENO, json_pack("{s:s, s:o, s:s, s:s}", "event", "probe", "findings",
+					    findings, "hashes", run->capabilities.hash_finding,
+					    "dhgroups", run->capabilities.dhgroup_finding));
 	return result;
 }
 
@@ -331,20 +381,23 @@ enum nvc_result engine_run(const json_t *config, struct nvc_error *err)
 		result = select_cases(config, selected, &num, err);
 	if (result == NVC_OK && run.target.num_defects) {
 		/* Known names only, said before the first case and not in each. */
-		struct reference *reference = reference_new(&run.profile, &run.target, run.seed, err);
+		struct reference *reference =
+			reference_new(&run.profile, &run.target, run.seed, err);
 		result = reference ? NVC_OK : NVC_E_INVALID;
 		reference_free(reference);
 	}
 	if (result == NVC_OK) {
-		events_write(STDOUT_FILENO,
-			json_pack("{s:s, s:s, s:I, s:s, s:i}", "event", "run-start", "version", NVC_VERSION, "seed",
-				(json_int_t)run.seed, "target", run.profile.addr, "cases", (int)num));
+		events_write(
+			STDOUT_FILENO, json_pack("{s:s, s:s, s:I, s:s, s:i}", "event", "run-start",
+					       "version", NVC_VERSION, "seed", (json_int_t)run.seed,
+					       "target", run.profile.addr, "cases", (int)num));
 		result = probe(&run, err);
 	}
 	for (size_t i = 0; result == NVC_OK && i < num; i++)
 		result = run_case(&run, selected[i], err);
 	if (result == NVC_OK)
-		events_write(STDOUT_FILENO, json_pack("{s:s, s:i}", "event", "run-end", "cases", (int)num));
+		events_write(STDOUT_FILENO,
+			json_pack("{s:s, s:i}", "event", "run-end", "cases", (int)num));
 	profile_wipe(&run.profile);
 	return result;
 }

@@ -23,8 +23,8 @@ bool test_running(const struct test *t)
 }
 
 /* The first verdict wins: what follows a failed step is a consequence of it. */
-static void stop(struct test *t, enum verdict verdict, enum req_id req, const char *expected, const char *format,
-	va_list args)
+static void stop(struct test *t, enum verdict verdict, enum req_id req, const char *expected,
+	const char *format, va_list args)
 {
 	if (!test_running(t))
 		return;
@@ -109,7 +109,8 @@ void test_error(struct test *t, const char *format, ...)
 	STOP_WITH(VERDICT_ERROR, REQ_NONE, "");
 }
 
-void test_answer_lost(struct test *t, enum req_id req, const char *expected, const char *format, ...)
+void test_answer_lost(
+	struct test *t, enum req_id req, const char *expected, const char *format, ...)
 {
 	if (!test_running(t))
 		return;
@@ -128,7 +129,8 @@ void test_observed(struct test *t, enum req_id req, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	t->num_judged++;
-	evidence_observation(t, req == REQ_NONE ? t->instance->test_case->checks[0] : req, "", text, 0, 0);
+	evidence_observation(
+		t, req == REQ_NONE ? t->instance->test_case->checks[0] : req, "", text, 0, 0);
 }
 
 void test_watch(struct test *t, struct nvc_queue *queue)
@@ -179,10 +181,17 @@ const char *test_port(const struct test *t, const char *kind)
 {
 	const struct profile *profile = &t->run->profile;
 	const char *port = strcmp(kind, "concat") == 0 ? profile->port_concat
-		: strcmp(kind, "tls") == 0	       ? profile->port_tls
+			   : strcmp(kind, "tls") == 0  ? profile->port_tls
 						       : profile->port_plain;
 
 	return port[0] ? port : NULL;
+}
+
+static void write_keylog(void *self, const char *line)
+{
+	const struct test *t = self;
+
+	dprintf(t->run->keylog_fd, "%s\n", line);
 }
 
 static void set_up_host(struct test *t, struct nvc_host *host)
@@ -204,7 +213,14 @@ static void set_up_host(struct test *t, struct nvc_host *host)
 	if (t->run->capabilities.block_len)
 		host->block_len = t->run->capabilities.block_len;
 	host->fault = t->run->fault;
-	host->ic.dgst = (uint8_t)((t->run->hdr_digest ? NVC_DGST_HEADER : 0) | (t->run->data_digest ? NVC_DGST_DATA : 0));
+	if (t->run->has_kato)
+		host->kato = t->run->kato;
+	if (t->run->keylog_fd >= 0) {
+		host->keylog = write_keylog;
+		host->keylog_self = t;
+	}
+	host->ic.dgst = (uint8_t)((t->run->hdr_digest ? NVC_DGST_HEADER : 0) |
+				  (t->run->data_digest ? NVC_DGST_DATA : 0));
 	evidence_attach(t, host);
 }
 
@@ -219,13 +235,14 @@ struct nvc_host *test_second_host(struct test *t)
 	return &t->hosts[t->num_hosts++];
 }
 
-static bool can_use(const struct test *t, const struct profile_host *host, struct identity_want want)
+static bool can_use(
+	const struct test *t, const struct profile_host *host, struct identity_want want)
 {
 	const struct capabilities *caps = &t->run->capabilities;
 	bool hash_ok = want.hash_id < 0 || host->hash_id == want.hash_id ||
-		(host->hash_id == PROFILE_ANY && caps->hashes >> want.hash_id & 1);
+		       (host->hash_id == PROFILE_ANY && caps->hashes >> want.hash_id & 1);
 	bool group_ok = want.dhgid < 0 || host->dhgid == want.dhgid ||
-		(host->dhgid == PROFILE_ANY && caps->dhgroups >> want.dhgid & 1);
+			(host->dhgid == PROFILE_ANY && caps->dhgroups >> want.dhgid & 1);
 
 	if (host->has_secret == want.open || (want.bidi && !host->has_ctrl_secret))
 		return false;
@@ -272,14 +289,18 @@ static int find_identity(const struct test *t, struct identity_want want)
 static void skip_identity(struct test *t, struct identity_want want)
 {
 	const struct capabilities *caps = &t->run->capabilities;
-	const char *hash = want.hash_id < 0 ? "any hash" : nvc_name_of(nvc_hash_names, (uint64_t)want.hash_id);
-	const char *group = want.dhgid < 0 ? "any group" : nvc_name_of(nvc_dhgroup_names, (uint64_t)want.dhgid);
+	const char *hash =
+		want.hash_id < 0 ? "any hash" : nvc_name_of(nvc_hash_names, (uint64_t)want.hash_id);
+	const char *group =
+		want.dhgid < 0 ? "any group" : nvc_name_of(nvc_dhgroup_names, (uint64_t)want.dhgid);
 
 	if (want.secret_len >= 0)
-		test_skip(t, "no identity with a secret DHHC-1:%02d of %d bytes is given", want.secret_hash, want.secret_len);
+		test_skip(t, "no identity with a secret DHHC-1:%02d of %d bytes is given",
+			want.secret_hash, want.secret_len);
 	else
-		test_skip(t, "no identity for %s with %s%s; the target was seen to take %s with %s", hash, group,
-			want.bidi ? " and a controller secret" : "", caps->hashes ? caps->hash_finding : "no hash freely",
+		test_skip(t, "no identity for %s with %s%s; the target was seen to take %s with %s",
+			hash, group, want.bidi ? " and a controller secret" : "",
+			caps->hashes ? caps->hash_finding : "no hash freely",
 			caps->dhgroups ? caps->dhgroup_finding : "no group freely");
 }
 
@@ -304,7 +325,8 @@ static enum verdict teardown_level(const struct test *t)
 {
 	const struct nvc_requirement *row = nvc_requirement(t->instance->test_case->checks[0]);
 
-	return row->level == NVC_LEVEL_SHALL || row->level == NVC_LEVEL_OWN ? VERDICT_FAIL : VERDICT_WARN;
+	return row->level == NVC_LEVEL_SHALL || row->level == NVC_LEVEL_OWN ? VERDICT_FAIL
+									    : VERDICT_WARN;
 }
 
 /* The second verdict: what became of the connection. Judged apart, never merged with the first. */
@@ -315,11 +337,15 @@ static struct teardown_verdict judge_teardown(struct test *t)
 	struct nvc_completion done;
 	enum nvc_end end;
 
-	if (wanted == TEARDOWN_ANY || !t->watched || (t->verdict != VERDICT_PASS && t->verdict != VERDICT_FAIL && t->verdict != VERDICT_WARN))
+	if (wanted == TEARDOWN_ANY || !t->watched ||
+		(t->verdict != VERDICT_PASS && t->verdict != VERDICT_FAIL &&
+			t->verdict != VERDICT_WARN))
 		return out;
 	if (wanted == TEARDOWN_CLOSED) {
 		/* Where the behaviour already failed, an open connection is its consequence and no reason to wait long. */
-		uint64_t bound = t->verdict == VERDICT_FAIL && !test_is_virtual(t) ? NVC_SEC(1) : test_end_bound(t);
+		uint64_t bound = t->verdict == VERDICT_FAIL && !test_is_virtual(t)
+					 ? NVC_SEC(1)
+					 : test_end_bound(t);
 		out.expected = "ended by the target";
 		if (nvc_queue_await_end(t->watched, bound, &end, NULL) == NVC_OK) {
 			out.verdict = VERDICT_PASS;
@@ -394,7 +420,8 @@ static void tear_down(struct test *t)
 	evidence_close(t);
 }
 
-bool test_run(const struct run_config *run, const struct instance *instance, int out, bool last_attempt)
+bool test_run(
+	const struct run_config *run, const struct instance *instance, int out, bool last_attempt)
 {
 	struct test *t = calloc(1, sizeof(*t));
 	struct teardown_verdict teardown = {.verdict = VERDICT_NONE, .seen = ""};
@@ -418,7 +445,8 @@ bool test_run(const struct run_config *run, const struct instance *instance, int
 		t->verdict = VERDICT_PASS;
 	teardown = judge_teardown(t);
 	evidence_verdict(t, &teardown);
-	good = t->verdict != VERDICT_FAIL && t->verdict != VERDICT_ERROR && teardown.verdict != VERDICT_FAIL;
+	good = t->verdict != VERDICT_FAIL && t->verdict != VERDICT_ERROR &&
+	       teardown.verdict != VERDICT_FAIL;
 	tear_down(t);
 	free(t);
 	return good;

@@ -12,7 +12,7 @@
 
 /* What a run is made of; read from the runner's JSON by run.c. */
 struct run_config {
-	bool reference;		/* the in-process target; else the profile's address */
+	bool reference; /* the in-process target; else the profile's address */
 	struct profile profile;
 	struct reference_options target; /* of the in-process target */
 	uint64_t seed;
@@ -55,7 +55,8 @@ struct test {
 
 /* test_run runs the case of `instance` in this process and writes its events to `out`, the verdict last. Returns whether the verdict is
  * neither FAIL nor ERROR, for Check. */
-bool test_run(const struct run_config *run, const struct instance *instance, int out, bool last_attempt);
+bool test_run(
+	const struct run_config *run, const struct instance *instance, int out, bool last_attempt);
 
 /* verdict_name returns "pass", "warn", ... */
 const char *verdict_name(enum verdict verdict);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream/queue.h"
+#include "stream/fifo.h"
 #include "stream/sim.h"
 #include "stream/tls.h"
 
@@ -39,7 +39,7 @@ struct echo {
 struct echo_conn {
 	struct echo *echo;
 	struct echo_conn *next;
-	struct nvc_queue out;
+	struct nvc_fifo out;
 	uint64_t timer;
 	enum nvc_end wants;
 	bool ended;
@@ -97,7 +97,7 @@ static void echo_input(void *self, struct nvc_slice bytes)
 	struct echo_conn *conn = self;
 
 	ck_assert(!conn->ended && bytes.len);
-	ck_assert(nvc_queue_put(&conn->out, bytes));
+	ck_assert(nvc_fifo_put(&conn->out, bytes));
 	/* Not in a ClientHello that found its way here. */
 	if (bytes.data[0] == 0x16)
 		return;
@@ -121,7 +121,7 @@ static void echo_ended(void *self, enum nvc_end how)
 
 static size_t echo_output(void *self, uint8_t *out, size_t size)
 {
-	return nvc_queue_take(&((struct echo_conn *)self)->out, out, size);
+	return nvc_fifo_take(&((struct echo_conn *)self)->out, out, size);
 }
 
 static enum nvc_end echo_wants_end(void *self)
@@ -138,7 +138,7 @@ static void echo_release(void *self)
 		place = &(*place)->next;
 	*place = conn->next;
 	conn->echo->num_released++;
-	nvc_queue_fini(&conn->out);
+	nvc_fifo_fini(&conn->out);
 	free(conn);
 }
 
@@ -157,7 +157,7 @@ static void echo_tick(void *self, uint64_t now)
 	for (struct echo_conn *conn = ((struct echo *)self)->conns; conn; conn = conn->next) {
 		if (conn->timer <= now) {
 			conn->timer = NVC_NEVER;
-			ck_assert(nvc_queue_put(&conn->out, nvc_slice_str("!")));
+			ck_assert(nvc_fifo_put(&conn->out, nvc_slice_str("!")));
 		}
 	}
 }

@@ -274,7 +274,7 @@ END_TEST
 /* ---- taps and faults ---- */
 
 struct record {
-	struct nvc_queue sent, got;
+	struct nvc_fifo sent, got;
 	unsigned int num_sends, num_recvs;
 	enum nvc_end own_end, peer_end;
 	unsigned int num_ends;
@@ -286,7 +286,7 @@ static void record_bytes(void *self, bool h2c, struct nvc_slice bytes, uint64_t 
 {
 	struct record *record = self;
 
-	ck_assert(nvc_queue_put(h2c ? &record->sent : &record->got, bytes));
+	ck_assert(nvc_fifo_put(h2c ? &record->sent : &record->got, bytes));
 	*(h2c ? &record->num_sends : &record->num_recvs) += 1;
 	record->last_time = time;
 	if (bytes.len > record->longest)
@@ -307,10 +307,10 @@ static struct nvc_tap tap_of(struct record *record)
 	return (struct nvc_tap){record, record_bytes, record_end};
 }
 
-static void expect_queue(struct nvc_queue *queue, const char *text)
+static void expect_queue(struct nvc_fifo *queue, const char *text)
 {
-	ck_assert(nvc_slice_equal(nvc_queue_peek(queue), nvc_slice_str(text)));
-	nvc_queue_fini(queue);
+	ck_assert(nvc_slice_equal(nvc_fifo_peek(queue), nvc_slice_str(text)));
+	nvc_fifo_fini(queue);
 }
 
 /* A fault over a tap over the world: the tap sees what the fault lets through. */
@@ -379,7 +379,7 @@ START_TEST(fault_merged_segments)
 	ck_assert_uint_eq(record.num_sends, 2);
 	nvc_stream_free(s);
 	expect_queue(&record.sent, "onetwolate");
-	nvc_queue_fini(&record.got);
+	nvc_fifo_fini(&record.got);
 }
 END_TEST
 
@@ -398,7 +398,7 @@ START_TEST(fault_delay)
 	ck_assert_uint_eq(nvc_env_now(&world.env), start + NVC_MS(700));
 	nvc_stream_free(s);
 	expect_queue(&record.sent, "ab");
-	nvc_queue_fini(&record.got);
+	nvc_fifo_fini(&record.got);
 }
 END_TEST
 
@@ -416,7 +416,7 @@ static void cut_test(enum nvc_end how)
 	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
 	nvc_stream_free(s);
 	expect_queue(&record.sent, "abcde");
-	nvc_queue_fini(&record.got);
+	nvc_fifo_fini(&record.got);
 }
 
 START_TEST(fault_cut_with_fin)
