@@ -3,7 +3,6 @@
 
 #include <check.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,27 +252,18 @@ static enum nvc_result read_defects(
 	return NVC_OK;
 }
 
-/* What a run may leave out: a KATO of its own (seconds, as nvme-cli has it) and a TLS key log. */
-static enum nvc_result read_extras(
-	const json_t *config, struct run_config *run, struct nvc_error *err)
+/* A KATO of the run's own: seconds, as nvme-cli has it. */
+static enum nvc_result read_kato(const json_t *config, struct run_config *run, struct nvc_error *err)
 {
 	const json_t *kato = json_object_get(config, "keep_alive_tmo");
-	const char *path = json_string_value(json_object_get(config, "keylog"));
+	json_int_t seconds = json_integer_value(kato);
 
-	if (json_is_integer(kato)) {
-		if (json_integer_value(kato) < 0 || json_integer_value(kato) > UINT32_MAX / 1000)
-			return nvc_fail(err, NVC_E_INVALID,
-				"keep_alive_tmo: not a number of seconds from 0 to %u",
-				UINT32_MAX / 1000);
-		run->has_kato = true;
-		run->kato = (uint32_t)json_integer_value(kato) * 1000;
-	}
-	if (path) {
-		run->keylog_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		if (run->keylog_fd < 0)
-			return nvc_fail(
-				err, NVC_E_INVALID, "key log %s: %s", path, strerror(errno));
-	}
+	if (!json_is_integer(kato))
+		return NVC_OK;
+	if (seconds < 0 || seconds > UINT32_MAX / 1000)
+		return nvc_fail(err, NVC_E_INVALID, "keep_alive_tmo: not a number of seconds from 0 to %u", UINT32_MAX / 1000);
+	run->has_kato = true;
+	run->kato = (uint32_t)seconds * 1000;
 	return NVC_OK;
 }
 

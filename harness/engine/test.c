@@ -187,13 +187,6 @@ const char *test_port(const struct test *t, const char *kind)
 	return port[0] ? port : NULL;
 }
 
-static void write_keylog(void *self, const char *line)
-{
-	const struct test *t = self;
-
-	dprintf(t->run->keylog_fd, "%s\n", line);
-}
-
 static void set_up_host(struct test *t, struct nvc_host *host)
 {
 	const struct profile *profile = &t->run->profile;
@@ -215,10 +208,6 @@ static void set_up_host(struct test *t, struct nvc_host *host)
 	host->fault = t->run->fault;
 	if (t->run->has_kato)
 		host->kato = t->run->kato;
-	if (t->run->keylog_fd >= 0) {
-		host->keylog = write_keylog;
-		host->keylog_self = t;
-	}
 	host->ic.dgst = (uint8_t)((t->run->hdr_digest ? NVC_DGST_HEADER : 0) |
 				  (t->run->data_digest ? NVC_DGST_DATA : 0));
 	evidence_attach(t, host);
