@@ -81,7 +81,7 @@ START_TEST(clean_target_lives_through)
 }
 END_TEST
 
-/* Not told by a story: the stimulus needs more than a story has (see docs/architecture.md). */
+/* Not told by a story: the stimulus needs more than a story has. */
 static bool needs_more(const char *defect)
 {
 	static const char *const names[] = {
