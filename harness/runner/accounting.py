@@ -5,6 +5,7 @@ Behaviour and teardown are two verdicts and stay two. What the observer saw is c
 of their own.
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class Result:
     seen: str = ""
     reason: str = ""
     packets: list = field(default_factory=list)
+    capture: str = ""  # the file with its packets, below the directory of the run
     teardown_requirement: str = ""
     teardown_expected: str = ""
     teardown_seen: str = ""
@@ -136,6 +138,8 @@ class Ledger:
                      "teardown_seen"):
             value = event.get(name)
             setattr(result, name, "" if value is None else str(value))
+        capture = event.get("capture")
+        result.capture = os.path.join("captures", os.path.basename(capture)) if isinstance(capture, str) else ""
         packets, duration, lost = event.get("packets"), event.get("duration_ms"), event.get("answers_lost")
         result.answers_lost = lost if isinstance(lost, int) else 0
         result.packets = [n for n in packets if isinstance(n, int)] if isinstance(packets, list) else []

@@ -81,7 +81,7 @@ def result_fields(result, again):
         "teardown": result.teardown,
         "duration_ms": result.duration_ms,
     }
-    for name in ("requirement", "citation", "expected", "seen", "reason", "packets", "teardown_requirement",
+    for name in ("requirement", "citation", "expected", "seen", "reason", "packets", "capture", "teardown_requirement",
                  "teardown_expected", "teardown_seen", "answers_lost", "steps"):
         value = getattr(result, name)
         if value:

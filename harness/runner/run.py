@@ -63,6 +63,8 @@ def add_arguments(parser):
     add("--fault", choices=options.FAULTS, default="none", help="disturb the byte streams this way")
     add("--output-dir", metavar="DIR", help="where the reports go (default reports/run-TIME)")
     add("--keylog", metavar="FILE", help="write the TLS secrets of the run to FILE, for Wireshark; keep it to yourself")
+    add("--captures", choices=("fail", "all", "none"), default="fail", help="which cases leave a pcapng (default fail)")
+    add("--no-secrets", action="store_true", help="leave the TLS secrets out of the captures")
     add("-v", "--verbose", action="store_true", help="a line per case, with its steps")
     add("--slow", action="store_true", help="also the cases that wait for minutes in real time")
 
@@ -82,6 +84,7 @@ class Run:
     started: str
     program: str
     keylog: str = None
+    captures: dict = None
 
     def header(self):
         return {"target": self.target.text, "seed": self.seed, "defects": self.defects, "fault": self.fault,
@@ -106,6 +109,8 @@ class Run:
         config = {"target": self.target.config, "defects": self.defects, "seed": self.seed, "cases": idents,
                   "timeout_s": self.timeout, "fault": self.fault, "transcript": "fail", "keylog": self.keylog,
                   "hdr_digest": self.target.hdr_digest, "data_digest": self.target.data_digest, "slow": self.slow}
+        if self.captures:
+            config["captures"] = self.captures
         if self.target.keep_alive_tmo is not None:
             config["keep_alive_tmo"] = self.target.keep_alive_tmo
         return config
@@ -238,6 +243,8 @@ def main(args):
         catalogue = cat.read(engine.list_objects())
         run = prepare(args, catalogue, redactor)
         reports = Reports(args.output_dir, redactor)
+        run.captures = {"mode": args.captures, "directory": reports.path("captures"), "secrets": not args.no_secrets,
+                        "command": run.again()}
     except (UsageError, ToolError) as error:
         raise type(error)(redactor.text(str(error))) from None
     try:

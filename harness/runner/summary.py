@@ -36,6 +36,7 @@ def explain(printer, ledger, result, again, note=""):
     if result.answers_lost:
         rows.append(("repeated", f"{result.answers_lost} times, as the target's answer was lost to its own reset"))
     rows.append(("packets", ", ".join(str(n) for n in result.packets)))
+    rows.append(("capture", result.capture))
     for label, text in rows:
         if text:
             printer.line(_row(label, text))

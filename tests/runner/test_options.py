@@ -14,6 +14,8 @@ HOSTID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 class Meaning(RunnerTest):
     def test_reference_is_the_default(self):
         config = self.sent_config("--seed", "0x10", "--defect", "row-7", "--fault", "split", "--timeout", "20", "-j1")
+        captures = config.pop("captures")
+        self.assertEqual((captures["mode"], captures["secrets"]), ("fail", True))
         self.assertEqual(config, {
             "target": "reference", "defects": ["row-7"], "seed": 16, "timeout_s": 20, "fault": "split", "transcript": "fail",
             "keylog": None, "hdr_digest": False, "data_digest": False, "slow": False,
