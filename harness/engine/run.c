@@ -292,6 +292,8 @@ static enum nvc_result read_config(
 	if (result == NVC_OK)
 		result = read_defects(config, run, err);
 	if (result == NVC_OK)
+		result = read_kato(config, run, err);
+	if (result == NVC_OK)
 		result = capture_config_read(config, &run->captures, err);
 	return result;
 }
