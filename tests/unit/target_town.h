@@ -49,8 +49,8 @@ static inline void town_init(struct town *town, const char *defect)
 	const struct nvc_target_subsystem subsystems[] = {{.nqn = SUB_NQN, .num_blocks = 64},
 		{.nqn = NVC_DISCOVERY_NQN, .discovery = true, .allow_any_host = true}};
 	const struct nvc_target_psk psk = {.key = town_psk()};
-	const struct nvc_target_port ports[] = {{.port = 4420, .tls = NVC_TLS_PERMITTED},
-		{.port = 4421, .tls = NVC_TLS_REQUIRED}};
+	const struct nvc_target_port ports[] = {
+		{.port = 4420, .tls = NVC_TLS_PERMITTED}, {.port = 4421, .tls = NVC_TLS_REQUIRED}};
 	const struct nvc_target_host hosts[] = {{.hostnqn = HOST_NQN,
 							.host_key = town_key(0x11),
 							.controller_key = town_key(0x22),
