@@ -31,9 +31,10 @@ static bool arithmetic(struct nvc_seeded *random, uint8_t group)
 
 	nvc_seeded_random(random, x, sizeof(x));
 	nvc_seeded_random(random, y, sizeof(y));
-	done = nvc_dh_key_new(group, NVC_SLICE(x), &controller) == NVC_OK && nvc_dh_key_new(group, NVC_SLICE(y), &host) == NVC_OK &&
-		nvc_dh_derive(controller, nvc_dh_key_public(host), &a) == NVC_OK &&
-		nvc_dh_derive(host, nvc_dh_key_public(controller), &b) == NVC_OK;
+	done = nvc_dh_key_new(group, NVC_SLICE(x), &controller) == NVC_OK &&
+	       nvc_dh_key_new(group, NVC_SLICE(y), &host) == NVC_OK &&
+	       nvc_dh_derive(controller, nvc_dh_key_public(host), &a) == NVC_OK &&
+	       nvc_dh_derive(host, nvc_dh_key_public(controller), &b) == NVC_OK;
 	nvc_dh_key_free(controller);
 	nvc_dh_key_free(host);
 	return done;
@@ -58,11 +59,14 @@ static bool whole_case(const struct profile *profile, uint8_t group)
 	nvc_host_init(&host, &world);
 	host.addresses[NVC_PORT_MAIN] = (struct nvc_address){profile->addr, profile->port_concat};
 	for (size_t i = 0; i < profile->num_hosts; i++)
-		if (profile->hosts[i].hash_id == NVC_HASH_SHA256 && profile->hosts[i].dhgid == group && !profile->hosts[i].has_ctrl_secret)
+		if (profile->hosts[i].hash_id == NVC_HASH_SHA256 &&
+			profile->hosts[i].dhgid == group && !profile->hosts[i].has_ctrl_secret)
 			probe_act_as(&host, profile, &profile->hosts[i]);
-	good = nvc_queue_establish(&host, NULL, &queue, NULL) == NVC_OK &&
-		nvc_auth_authenticate(queue, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL, &offer, &outcome) == NVC_OUTCOME_SUCCESS &&
-		nvc_queue_usable(queue, 0, &done, NULL) == NVC_OK && done.status == NVC_SC_SUCCESS;
+	good = nvc_queue_establish(&host, &(const struct nvc_queue_options){0}, &queue, NULL) ==
+		       NVC_OK &&
+	       nvc_auth_authenticate(queue, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL, &offer,
+		       &outcome) == NVC_OUTCOME_SUCCESS &&
+	       nvc_queue_usable(queue, 0, &done, NULL) == NVC_OK && done.status == NVC_SC_SUCCESS;
 	nvc_host_fini(&host);
 	reference_free(reference);
 	return good;
@@ -94,10 +98,11 @@ int main(void)
 		}
 		if (group == NVC_DH_NULL) {
 			null_ms = cases / ROUNDS * 1e3;
-			printf("%-10s %12.3f %12s %8s\n", nvc_name_of(nvc_dhgroup_names, group), null_ms, "-", "-");
+			printf("%-10s %12.3f %12s %8s\n", nvc_name_of(nvc_dhgroup_names, group),
+				null_ms, "-", "-");
 		} else {
-			printf("%-10s %12.3f %12.3f %8.2f\n", nvc_name_of(nvc_dhgroup_names, group), cases / ROUNDS * 1e3,
-				dh / ROUNDS * 1e3, cases / dh);
+			printf("%-10s %12.3f %12.3f %8.2f\n", nvc_name_of(nvc_dhgroup_names, group),
+				cases / ROUNDS * 1e3, dh / ROUNDS * 1e3, cases / dh);
 		}
 	}
 	nvc_seeded_free(random);
