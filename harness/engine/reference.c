@@ -102,6 +102,7 @@ struct reference *reference_new(const struct profile *profile,
 	struct nvc_target_port ports[3];
 	struct nvc_env env;
 	size_t num_ports = fill_ports(profile, ports);
+	bool listening = true;
 
 	if (!reference || !(reference->sim = nvc_sim_new(seed))) {
 		nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a simulated world");
@@ -110,12 +111,14 @@ struct reference *reference_new(const struct profile *profile,
 	}
 	env = nvc_sim_env(reference->sim, "target");
 	reference->target = reference_target(profile, options, &env, err);
-	for (size_t i = 0; reference->target && i < num_ports; i++)
-		if (nvc_sim_listen(reference->sim, ports[i].port,
-			    nvc_target_service(reference->target)) != NVC_OK)
+	for (size_t i = 0; reference->target && listening && i < num_ports; i++) {
+		listening = nvc_sim_listen(reference->sim, ports[i].port,
+				    nvc_target_service(reference->target)) == NVC_OK;
+		if (!listening)
 			nvc_fail(
 				err, NVC_E_INVALID, "port %u cannot be listened on", ports[i].port);
-	if (!reference->target || err->result != NVC_OK) {
+	}
+	if (!reference->target || !listening) {
 		reference_free(reference);
 		return NULL;
 	}
