@@ -6,7 +6,8 @@
 
 #include "suites/steps_internal.h"
 
-struct nvc_queue *open_queue(struct test *t, struct nvc_host *host, const struct nvc_queue_options *options)
+struct nvc_queue *open_queue(
+	struct test *t, struct nvc_host *host, const struct nvc_queue_options *options)
 {
 	struct nvc_error err = {0};
 	struct nvc_queue *queue = NULL;
@@ -22,7 +23,8 @@ struct nvc_queue *open_queue(struct test *t, struct nvc_host *host, const struct
 	return queue;
 }
 
-struct nvc_queue *initialised_queue(struct test *t, struct nvc_host *host, const struct nvc_queue_options *options)
+struct nvc_queue *initialised_queue(
+	struct test *t, struct nvc_host *host, const struct nvc_queue_options *options)
 {
 	struct nvc_queue *queue = open_queue(t, host, options);
 	struct nvc_error err = {0};
@@ -43,7 +45,8 @@ static void sent(struct test *t, enum nvc_result result, const struct nvc_error 
 		not_reached(t, "sending", result, err->text);
 }
 
-void send_pdu(struct test *t, struct nvc_queue *queue, const struct nvc_pdu *pdu, const struct nvc_bends *bends)
+void send_pdu(struct test *t, struct nvc_queue *queue, const struct nvc_pdu *pdu,
+	const struct nvc_bends *bends)
 {
 	struct nvc_error err = {0};
 
@@ -82,7 +85,8 @@ struct nvc_slice zeros(size_t len)
 	return nvc_slice_of(bytes, len);
 }
 
-uint16_t submit_send(struct test *t, struct nvc_queue *queue, size_t len, bool r2t, const struct nvc_bends *bends)
+uint16_t submit_send(struct test *t, struct nvc_queue *queue, size_t len, bool r2t,
+	const struct nvc_bends *bends)
 {
 	const struct nvc_cmd_auth fields = {.head.opc = NVC_OPC_FABRICS,
 		.fctype = NVC_FCTYPE_AUTH_SEND,
@@ -99,12 +103,14 @@ uint16_t submit_send(struct test *t, struct nvc_queue *queue, size_t len, bool r
 			.pdu_bends = bends});
 }
 
-struct nvc_slice capsule(
-	struct test *t, struct nvc_queue *queue, uint16_t cid, const struct nvc_bends *bends, uint8_t out[128])
+struct nvc_slice capsule(struct test *t, struct nvc_queue *queue, uint16_t cid,
+	const struct nvc_bends *bends, uint8_t out[128])
 {
-	const struct nvc_cmd_property fields = {
-		.head.opc = NVC_OPC_FABRICS, .fctype = NVC_FCTYPE_PROPERTY_GET, .ofst = NVC_PROP_CSTS};
-	const struct nvc_command command = {.layout = &nvc_cmd_property_get_layout, .fields = &fields};
+	const struct nvc_cmd_property fields = {.head.opc = NVC_OPC_FABRICS,
+		.fctype = NVC_FCTYPE_PROPERTY_GET,
+		.ofst = NVC_PROP_CSTS};
+	const struct nvc_command command = {
+		.layout = &nvc_cmd_property_get_layout, .fields = &fields};
 	struct nvc_writer writer = nvc_writer_over(out, 128);
 	struct nvc_pdu pdu = {.ch.type = NVC_PDU_CAPSULE_CMD};
 
@@ -134,11 +140,13 @@ bool take_pdu(struct test *t, struct nvc_queue *queue, enum nvc_pdu_type type, s
 	if (result != NVC_OK)
 		not_reached(t, type_name((uint8_t)type), result, err.text);
 	else if (pdu->ch.type != type)
-		test_inconclusive(t, "%s came instead of %s", type_name(pdu->ch.type), type_name((uint8_t)type));
+		test_inconclusive(t, "%s came instead of %s", type_name(pdu->ch.type),
+			type_name((uint8_t)type));
 	return test_running(t);
 }
 
-bool expect_pdu(struct test *t, enum req_id req, struct nvc_queue *queue, enum nvc_pdu_type type, struct nvc_pdu *pdu)
+bool expect_pdu(struct test *t, enum req_id req, struct nvc_queue *queue, enum nvc_pdu_type type,
+	struct nvc_pdu *pdu)
 {
 	struct nvc_error err = {0};
 	enum nvc_result result;
@@ -147,7 +155,8 @@ bool expect_pdu(struct test *t, enum req_id req, struct nvc_queue *queue, enum n
 		return false;
 	result = nvc_queue_recv_pdu(queue, 0, pdu, &err);
 	if (result != NVC_OK)
-		unanswered(t, req, nvc_queue_info(queue)->host, type_name((uint8_t)type), result, err.text);
+		unanswered(t, req, nvc_queue_info(queue)->host, type_name((uint8_t)type), result,
+			err.text);
 	else if (pdu->ch.type != type)
 		test_violated(t, req, type_name((uint8_t)type), "%s", type_name(pdu->ch.type));
 	else
@@ -164,9 +173,11 @@ static const char *want_text(struct term_want want, char *out, size_t size)
 
 	for (unsigned int fes = 0, num = 0; fes < 32 && len < size; fes++)
 		if (want.fes & FES(fes))
-			len += (size_t)snprintf(out + len, size - len, "%s %02Xh", num++ ? " or" : "", fes);
+			len += (size_t)snprintf(
+				out + len, size - len, "%s %02Xh", num++ ? " or" : "", fes);
 	for (size_t i = 0; i < want.num_fei && len < size; i++)
-		len += (size_t)snprintf(out + len, size - len, "%s %Xh", i ? " or" : ", FEI", want.fei[i]);
+		len += (size_t)snprintf(
+			out + len, size - len, "%s %Xh", i ? " or" : ", FEI", want.fei[i]);
 	if (len < size)
 		snprintf(out + len, size - len, ", then the end of the connection");
 	return out;
@@ -182,7 +193,8 @@ static bool term_fits(const struct nvc_term *term, struct term_want want)
 	return want.num_fei == 0;
 }
 
-bool take_term(struct test *t, enum req_id req, struct nvc_queue *queue, struct term_want want, struct nvc_pdu *pdu)
+bool take_term(struct test *t, enum req_id req, struct nvc_queue *queue, struct term_want want,
+	struct nvc_pdu *pdu)
 {
 	struct nvc_error err = {0};
 	char expected[160];
@@ -201,9 +213,11 @@ bool take_term(struct test *t, enum req_id req, struct nvc_queue *queue, struct 
 	if (result != NVC_OK)
 		unanswered(t, req, nvc_queue_info(queue)->host, expected, result, err.text);
 	else if (pdu->ch.type != NVC_PDU_C2H_TERM_REQ)
-		test_violated(t, req, expected, "the controller went on with %s", type_name(pdu->ch.type));
+		test_violated(t, req, expected, "the controller went on with %s",
+			type_name(pdu->ch.type));
 	else if (!term_fits(&pdu->term, want))
-		test_violated(t, req, expected, "C2HTermReq FES %02Xh, FEI %Xh", pdu->term.fes, pdu->term.fei);
+		test_violated(t, req, expected, "C2HTermReq FES %02Xh, FEI %Xh", pdu->term.fes,
+			pdu->term.fei);
 	else
 		test_judged(t, req, "C2HTermReq FES %02Xh, FEI %Xh", pdu->term.fes, pdu->term.fei);
 	return test_running(t);

@@ -9,27 +9,32 @@
 #include "suites/steps.h"
 
 /* open_queue opens a connection on which nothing has been sent. `options` NULL: an ordinary one. */
-struct nvc_queue *open_queue(struct test *t, struct nvc_host *host, const struct nvc_queue_options *options);
+struct nvc_queue *open_queue(
+	struct test *t, struct nvc_host *host, const struct nvc_queue_options *options);
 /* initialised_queue is open_queue, ICReq and ICResp: a queue that waits for Connect. */
-struct nvc_queue *initialised_queue(struct test *t, struct nvc_host *host, const struct nvc_queue_options *options);
+struct nvc_queue *initialised_queue(
+	struct test *t, struct nvc_host *host, const struct nvc_queue_options *options);
 
 /* send_pdu and send_bytes send; a connection which the target ends meanwhile is left for the next step to judge. */
-void send_pdu(struct test *t, struct nvc_queue *queue, const struct nvc_pdu *pdu, const struct nvc_bends *bends);
+void send_pdu(struct test *t, struct nvc_queue *queue, const struct nvc_pdu *pdu,
+	const struct nvc_bends *bends);
 void send_bytes(struct test *t, struct nvc_queue *queue, struct nvc_slice bytes);
 /* submit sends a command and returns its CID, to be waited for or looked at PDU by PDU. */
 uint16_t submit(struct test *t, struct nvc_queue *queue, const struct nvc_command *command);
 /* submit_send submits an Authentication Send of `len` zeros (at most NVC_QUEUE_MAX_DATA), which every queue takes right after Connect and
  * which harms nobody; its data goes into the capsule, or by R2T with `r2t`. `bends` are those of the PDU. */
-uint16_t submit_send(struct test *t, struct nvc_queue *queue, size_t len, bool r2t, const struct nvc_bends *bends);
+uint16_t submit_send(struct test *t, struct nvc_queue *queue, size_t len, bool r2t,
+	const struct nvc_bends *bends);
 /* zeros returns `len` bytes of such data. */
 struct nvc_slice zeros(size_t len);
 /* capsule writes a CapsuleCmd with a Property Get of CSTS under `cid`, as it would be sent on `queue`, into `out`. */
-struct nvc_slice capsule(
-	struct test *t, struct nvc_queue *queue, uint16_t cid, const struct nvc_bends *bends, uint8_t out[128]);
+struct nvc_slice capsule(struct test *t, struct nvc_queue *queue, uint16_t cid,
+	const struct nvc_bends *bends, uint8_t out[128]);
 
 /* take_pdu needs a PDU of `type` next; expect_pdu judges that it comes. False when the case has its verdict. */
 bool take_pdu(struct test *t, struct nvc_queue *queue, enum nvc_pdu_type type, struct nvc_pdu *pdu);
-bool expect_pdu(struct test *t, enum req_id req, struct nvc_queue *queue, enum nvc_pdu_type type, struct nvc_pdu *pdu);
+bool expect_pdu(struct test *t, enum req_id req, struct nvc_queue *queue, enum nvc_pdu_type type,
+	struct nvc_pdu *pdu);
 
 /* What a C2HTermReq may say: FES as bits, and FEI where it has a meaning. */
 struct term_want {
@@ -47,7 +52,8 @@ struct term_want {
  */
 void expect_fatal(struct test *t, enum req_id req, struct nvc_queue *queue, struct term_want want);
 /* take_term is expect_fatal that leaves the connection and the C2HTermReq to the case. False when none came. */
-bool take_term(struct test *t, enum req_id req, struct nvc_queue *queue, struct term_want want, struct nvc_pdu *pdu);
+bool take_term(struct test *t, enum req_id req, struct nvc_queue *queue, struct term_want want,
+	struct nvc_pdu *pdu);
 /* expect_silent_end judges that the controller ends the connection without another PDU. */
 void expect_silent_end(struct test *t, enum req_id req, struct nvc_queue *queue);
 
