@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NUM_BLOCKS = 64 }; /* filling a large namespace would cost more than a case does */
+
 struct reference {
 	struct nvc_sim *sim;
 	struct nvc_target *target;
