@@ -54,7 +54,8 @@ struct nvc_target *reference_target(const struct profile *profile,
 	const struct reference_options *options, const struct nvc_env *env, struct nvc_error *err)
 {
 	const struct nvc_target_subsystem subsystems[] = {
-		{.nqn = profile->subnqn}, {.nqn = NVC_DISCOVERY_NQN, .discovery = true}};
+		{.nqn = profile->subnqn, .num_blocks = NUM_BLOCKS},
+		{.nqn = NVC_DISCOVERY_NQN, .discovery = true}};
 	struct nvc_target_host *hosts = calloc(profile->num_hosts + 1, sizeof(*hosts));
 	struct nvc_target_psk *psks = calloc(profile->num_psks + 1, sizeof(*psks));
 	struct nvc_target_port ports[3];
