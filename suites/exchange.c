@@ -56,7 +56,7 @@ static void describe_start(struct test *t, const struct nvc_auth *auth)
 
 void authenticate(struct test *t, struct nvc_auth *auth)
 {
-	struct nvc_auth_outcome outcome;
+	struct nvc_auth_outcome outcome = {0};
 	char text[320];
 
 	if (!test_running(t))
@@ -72,7 +72,7 @@ void authenticate(struct test *t, struct nvc_auth *auth)
 void expect_success(struct test *t, enum req_id req, struct nvc_auth *auth)
 {
 	static const char expected[] = "the authentication succeeds";
-	struct nvc_auth_outcome outcome;
+	struct nvc_auth_outcome outcome = {0};
 	char text[320];
 
 	if (!test_running(t))
@@ -107,7 +107,7 @@ static const char *codes_text(struct codes codes, char *out, size_t size)
 
 void expect_refused(struct test *t, enum req_id req, struct nvc_auth *auth, struct codes codes)
 {
-	struct nvc_auth_outcome outcome;
+	struct nvc_auth_outcome outcome = {0};
 	char text[320], expected[320];
 
 	if (!test_running(t))
@@ -314,7 +314,7 @@ void expect_failure1(struct test *t, enum req_id req, struct nvc_auth *auth, str
 void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode,
 	const struct nvc_auth_offer *offered)
 {
-	struct nvc_auth_outcome outcome;
+	struct nvc_auth_outcome outcome = {0};
 	struct nvc_error err = {0};
 	enum nvc_result result;
 

@@ -186,6 +186,17 @@ static void leave_capture(struct test *t, const struct teardown_verdict *teardow
 		evidence_log(t, why.text);
 }
 
+static json_t *reached_defects(const struct reference *reference)
+{
+	json_t *names = json_array();
+	struct nvc_target_defect defect;
+
+	for (size_t i = 0; nvc_target_defect_at(i, &defect); i++)
+		if (reference_reached(reference, i))
+			json_array_append_new(names, json_string(defect.name));
+	return names;
+}
+
 void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 {
 	enum req_id req =
@@ -211,6 +222,8 @@ void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 	}
 	if (t->answer_lost)
 		json_object_set_new(event, "answer_lost", json_true());
+	if (t->run->reached && t->reference)
+		json_object_set_new(event, "reached", reached_defects(t->reference));
 	json_object_set_new(event, "time_ms", json_real(ms_since_start(t)));
 	leave_capture(t, teardown, row, event);
 	events_write(t->out, event);

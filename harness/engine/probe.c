@@ -258,6 +258,8 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 	enum nvc_result result;
 
 	memset(caps, 0, sizeof(*caps));
+	if (!secret && !open)
+		return nvc_fail(err, NVC_E_INVALID, "the profile has no host to act as");
 	static_findings(profile, reference, caps);
 	finding(caps, NEED_AUTH, secret != NULL, "%s",
 		secret ? "a host secret is given" : "no host secret is given (-S)");

@@ -50,11 +50,11 @@ static enum nvc_result copy_port(
 	if (json_is_string(value)) {
 		char end = 0;
 		if (sscanf(json_string_value(value), "%lld%c", &port, &end) != 1)
-			port = 0;
+			port = -1;
 	}
-	if (port < 1 || port > 65535)
+	if (port < 0 || port > 65535)
 		return nvc_fail(err, NVC_E_INVALID,
-			"profile: port '%s' is not a number from 1 to 65535", kind);
+			"profile: port '%s' is not a number from 0 (any free one) to 65535", kind);
 	snprintf(out, 8, "%lld", port);
 	return NVC_OK;
 }
@@ -105,13 +105,13 @@ static enum nvc_result copy_hostid(
 		const char *digit = strchr(digits, *at >= 'A' && *at <= 'F' ? *at + 32 : *at);
 		if (*at == '-')
 			continue;
-		if (!digit || num >= 2 * NVC_HOSTID_LEN)
+		if (!digit || num >= (size_t)2 * NVC_HOSTID_LEN)
 			return nvc_fail(err, NVC_E_INVALID, "hostid: not a UUID at character %td",
 				at - text + 1);
 		out[num / 2] = (uint8_t)(out[num / 2] << 4 | (digit - digits));
 		num++;
 	}
-	if (num != 2 * NVC_HOSTID_LEN)
+	if (num != (size_t)2 * NVC_HOSTID_LEN)
 		return nvc_fail(err, NVC_E_INVALID, "hostid: %zu hex digits, a UUID has 32", num);
 	return NVC_OK;
 }

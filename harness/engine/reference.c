@@ -146,3 +146,8 @@ size_t reference_memory(const struct reference *reference)
 {
 	return nvc_target_counters(reference->target).memory;
 }
+
+bool reference_reached(const struct reference *reference, size_t index)
+{
+	return nvc_target_defect_reached(reference->target, index);
+}

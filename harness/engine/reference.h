@@ -31,5 +31,7 @@ struct reference *reference_new(const struct profile *profile,
 void reference_free(struct reference *reference);
 struct nvc_world reference_world(struct reference *reference);
 size_t reference_memory(const struct reference *reference);
+/* reference_reached tells whether defect `index` could have made a difference to what the target did (nvc_target_defect_reached). */
+bool reference_reached(const struct reference *reference, size_t index);
 
 #endif

@@ -80,7 +80,7 @@ const struct instance *registry_next(const struct instance *previous)
 
 const struct instance *registry_find(const char *id)
 {
-	struct instance key;
+	struct instance key = {.id = ""};
 
 	if (strlen(id) >= sizeof(key.id))
 		return NULL;

@@ -282,6 +282,7 @@ static enum nvc_result read_config(
 	run->data_digest = json_is_true(json_object_get(config, "data_digest"));
 	run->slow = json_is_true(json_object_get(config, "slow"));
 	run->whole_transcript = is(config, "transcript", "all");
+	run->reached = json_is_true(json_object_get(config, "reached"));
 	run->reference = !json_is_object(target);
 	if (run->reference)
 		result = profile_reference(&run->profile, run->seed);

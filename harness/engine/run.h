@@ -7,7 +7,7 @@
 
 #include "wire/result.h"
 
-/* engine_run runs what `config` (docs/engine.md) asks for and writes events to standard output. NVC_OK when it ran to the end, whatever
+/* engine_run runs what `config` (docs/architecture.md, "The event stream") asks for and writes events to standard output. NVC_OK when it ran to the end, whatever
  * the verdicts; NVC_E_INVALID for a configuration that cannot be used; other results are the engine's own fault. */
 enum nvc_result engine_run(const json_t *config, struct nvc_error *err);
 

@@ -22,6 +22,7 @@ struct run_config {
 	bool hdr_digest, data_digest;
 	bool slow; /* cases that wait long in real time run too */
 	bool whole_transcript;
+	bool reached; /* verdicts name the defects that could have changed them */
 	bool has_kato;
 	uint32_t kato; /* ms, of admin queues */
 	struct capture_config captures;
