@@ -3,12 +3,16 @@
 
 A case notices a defect when its behaviour or its teardown is fail or warn; so does the observer. Everything that is not as
 it should be is a hole, and one hole fails the command.
+
+Same seed, same bytes: a case in which the clean target never goes by the row that a defect breaks is the same conversation with
+the defect. Such cells are not run; --every-cell runs them and fails when one differs.
 """
 
 import datetime
 import fnmatch
 import json
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -25,11 +29,13 @@ from .terminal import Printer, Progress, clean, table
 HERE = os.path.dirname(os.path.realpath(__file__))
 EXPECTED = os.path.join(HERE, "expected_kills.json")
 UNKILLED = os.path.join(HERE, "unkilled.json")
+EQUIVALENT = os.path.join(HERE, "equivalent.json")
 CLEAN_SEEDS = 3
 DEFAULT_SEED = 1
-# What a cell of the matrix shows; "." is a pass.
+# What a cell of the matrix shows.
+UNREACHED = "-"
 SYMBOL = {"pass": ".", "warn": "W", "fail": "F", "skip": "s", "inconclusive": "i", "error": "E"}
-LEGEND = ". pass  F fails by behaviour  T by teardown  W warns  s skip  i inconclusive  E error"
+LEGEND = ". pass  F fails by behaviour  T by teardown  W warns  s skip  i inconclusive  E error  - does not go by what is broken"
 
 
 def add_arguments(parser):
@@ -38,6 +44,7 @@ def add_arguments(parser):
     add("defects", nargs="*", metavar="DEFECT-GLOB", help="only these (then cases that nothing fails are no holes)")
     add("--named", action="store_true", help="only the defects written by hand")
     add("--quick", action="store_true", help="only the cells of the matrix in recorded_kills.json, which prove as much")
+    add("--every-cell", action="store_true", help="also the cells in which the clean target does not go by what is broken")
     add("--record", action="store_true", help="write recorded_kills.json from the whole matrix")
     add("--recorded", default=recorded.FILE, metavar="FILE", help="instead of recorded_kills.json")
     add("-j", "--jobs", type=options.jobs, default=os.cpu_count() or 1, metavar="N", help="engine processes")
@@ -45,13 +52,14 @@ def add_arguments(parser):
     add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="how long the target may take to answer (default 10)")
     add("--expected", default=EXPECTED, metavar="FILE", help="which case must notice which defect")
     add("--unkilled", default=UNKILLED, metavar="FILE", help="cases that no defect fails yet, with the reason")
+    add("--equivalent", default=EQUIVALENT, metavar="FILE", help="defects that cannot be noticed, with the argument")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="how to print it")
     add("--output-dir", metavar="DIR", help="also write matrix.json and matrix.txt there")
 
 
 @dataclass
 class Trial:
-    """Trial is one run over all cases: clean with a seed or a fault, or with one defect."""
+    """Trial is one run: over all cases, clean with a seed or a fault, or with one defect over the cases it can change."""
 
     name: str
     defect: str
@@ -88,13 +96,14 @@ class Expectations:
 
     kills: dict = field(default_factory=dict)
     unkilled: dict = field(default_factory=dict)
+    equivalent: dict = field(default_factory=dict)
     quick: dict = None  # {defect: [entries]} of recorded_kills.json, where only these are looked at
 
     def cases_for(self, defect):
         """cases_for returns the ids of the cases that a quick trial of the defect runs."""
         entry = self.kills.get(defect, {})
         named = [entry["case"], *entry.get("passes", [])] if entry else []
-        return {recorded.case_of(text) for text in self.quick.get(defect, [])} | set(named)
+        return {recorded.case_of(text) for text in [*self.quick.get(defect, []), *named]}
 
     def reason(self, ident):
         """reason returns why no defect fails the case yet, or None."""
@@ -104,18 +113,23 @@ class Expectations:
         return None
 
 
-def read_expectations(expected, unkilled):
-    """read_expectations reads both files; a file that is not what it should be is a UsageError."""
-    kills, reasons = own_json(expected), own_json(unkilled)
+def read_expectations(expected, unkilled, equivalent):
+    """read_expectations reads the three files; a file that is not what it should be is a UsageError."""
+    kills, reasons, arguments = own_json(expected), own_json(unkilled), own_json(equivalent)
     for name, entry in kills.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("case"), str):
             raise UsageError(f"{expected}: {name}: expected an object with the member \"case\"")
         if not all(isinstance(ident, str) for ident in entry.get("passes", [])):
             raise UsageError(f"{expected}: {name}: \"passes\" is not a list of case ids")
-    for pattern, reason in reasons.items():
-        if not isinstance(reason, str) or not reason.strip():
-            raise UsageError(f"{unkilled}: {pattern}: the reason is missing")
-    return Expectations(kills, reasons)
+        try:
+            re.compile(entry.get("seen", ""))
+        except (re.error, TypeError) as error:
+            raise UsageError(f"{expected}: {name}: \"seen\" is no regular expression: {error}") from None
+    for path, entries in ((unkilled, reasons), (equivalent, arguments)):
+        for name, reason in entries.items():
+            if not isinstance(reason, str) or not reason.strip():
+                raise UsageError(f"{path}: {name}: the reason is missing")
+    return Expectations(kills, reasons, arguments)
 
 
 def read_recorded(path):
@@ -141,30 +155,51 @@ def own_json(path):
     return data
 
 
-def plan(args, catalogue, expectations):
-    """plan returns the trials: clean under seeds and faults, then one for each chosen defect."""
-    names = cat.select(args.defects, catalogue.defects, "defect")
-    if args.named:
-        names = [name for name in names if catalogue.defects[name].named]
-        if not names:
-            raise UsageError("no named defect among these")
-    every = list(catalogue.cases.values())
-    started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+class Plan:
+    """Plan makes the trials: the clean target under seeds and faults first, then one trial for each chosen defect."""
 
-    def trial(name, seed, defect="", fault="none"):
-        cases = every
-        if defect and expectations.quick is not None:
-            wanted = expectations.cases_for(defect)
-            cases = [case for case in every if case.id in wanted]
-        run = Run(options.Target(), cases, seed, [defect] if defect else [], fault, args.timeout, True, 1, started,
+    def __init__(self, args, catalogue, expectations):
+        self._args = args
+        self._catalogue = catalogue
+        self._quick = expectations if expectations.quick is not None else None
+        self._started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+        self._reached = {}  # {case: names of the defects that can change it}, as the first clean trial says
+        self.names = cat.select(args.defects, catalogue.defects, "defect")
+        if args.named:
+            self.names = [name for name in self.names if catalogue.defects[name].named]
+            if not self.names:
+                raise UsageError("no named defect among these")
+
+    def clean(self):
+        """clean returns the trials without a defect."""
+        seed, cases = self._args.seed, list(self._catalogue.cases.values())
+        first = self._trial(f"clean, seed {seed}", seed, cases, on_line=self._note_reached)
+        trials = [self._trial(f"clean, seed {seed + n}", seed + n, cases) for n in range(1, CLEAN_SEEDS)]
+        faults = [fault for fault in options.FAULTS if fault != "none"]
+        return [first] + trials + [self._trial(f"clean, fault {fault}", seed, cases, fault=fault) for fault in faults]
+
+    def broken(self):
+        """broken returns the trials with a defect; the clean ones have run. A defect that no case goes by gets a trial without cases."""
+        return [self._trial(name, self._args.seed, self._cases_for(name), defect=name) for name in self.names]
+
+    def reaches(self, ident, defect):
+        """reaches tells whether the defect can change the case."""
+        return defect in self._reached.get(ident, ())
+
+    def _note_reached(self, event, _line):
+        if event.get("event") == "verdict" and isinstance(event.get("reached"), list):
+            self._reached[event.get("case")] = frozenset(event["reached"])
+
+    def _cases_for(self, defect):
+        if self._quick:
+            wanted = self._quick.cases_for(defect)
+            return [case for case in self._catalogue.cases.values() if case.id in wanted]
+        return [case for case in self._catalogue.cases.values() if self._args.every_cell or self.reaches(case.id, defect)]
+
+    def _trial(self, name, seed, cases, defect="", fault="none", on_line=None):
+        run = Run(options.Target(), cases, seed, [defect] if defect else [], fault, self._args.timeout, True, 1, self._started,
                   program_name())
-        return Trial(name, defect, Conductor(run, Ledger(catalogue, cases)))
-
-    trials = [trial(f"clean, seed {args.seed + n}", args.seed + n) for n in range(CLEAN_SEEDS)]
-    trials += [trial(f"clean, fault {fault}", args.seed, fault=fault) for fault in options.FAULTS if fault != "none"]
-    trials += [trial(name, args.seed, defect=name) for name in names]
-    # Without a case there is nothing to run; find_holes says so.
-    return [trial for trial in trials if trial.conductor.run.cases]
+        return Trial(name, defect, Conductor(run, Ledger(self._catalogue, cases), on_line))
 
 
 def run_trials(trials, jobs):
@@ -172,10 +207,12 @@ def run_trials(trials, jobs):
     work, ended = [], 0
     progress = Progress(len(trials))
     for trial in trials:
+        run = trial.conductor.run
+        if not run.cases:
+            continue  # nothing goes by what is broken; find_holes says so
         # With virtual time a slow case costs nothing, so all of them run; the silence limit knows of real time only.
-        job = engine.Job(trial.conductor.run.config([case.id for case in trial.conductor.run.cases]),
-                         silence(trial.conductor.run), tag=trial)
-        work.append(job)
+        config = {**run.config([case.id for case in run.cases]), "reached": not trial.defect}
+        work.append(engine.Job(config, silence(run), tag=trial))
 
     def end(job, outcome):
         nonlocal ended
@@ -189,11 +226,15 @@ def run_trials(trials, jobs):
         progress.clear()
 
 
-def find_holes(trials, expectations, catalogue, whole):
-    """find_holes returns everything that is not as it should be, as (kind, text). whole: all defects were tried."""
+def find_holes(trials, expectations, catalogue, reaches=None, whole=False):
+    """find_holes returns everything that is not as it should be, as (kind, text). whole: all defects were tried; reaches: Plan's, where
+    cells were run that it rules out."""
     holes = []
     for trial in trials:
         holes += _clean_holes(trial, expectations) if not trial.defect else _defect_holes(trial, expectations, catalogue)
+        if trial.defect and reaches:
+            holes += [("shortcut", f"{trial.defect}: {ident} notices it and was said not to go by it")
+                      for ident in trial.kills() if ident in trial.ledger.results and not reaches(ident, trial.defect)]
     holes += _stale_entries(expectations, catalogue)
     if expectations.quick is not None:
         holes += _quick_holes(trials, expectations, catalogue)
@@ -219,21 +260,24 @@ def _clean_holes(trial, expectations):
 def _defect_holes(trial, expectations, catalogue):
     kills = trial.kills()
     again = trial.conductor.run.again()
-    if not kills:
-        yield "defect", f"{trial.defect}: no case notices it; {again}"
+    argued = trial.defect in expectations.equivalent
+    if not kills and not argued:
+        what = "notices it" if trial.conductor.run.cases else "goes by what it breaks"
+        yield "defect", f"{trial.defect}: no case {what}; {again}"
+    if kills and argued:
+        yield "stale", f"{os.path.basename(EQUIVALENT)}: {trial.defect} is noticed by {kills[0]}; remove the entry"
     for result in trial.ledger.results.values():
         if result.behaviour == "error":
             yield "error", f"{trial.defect}: {result.case.id} ends in error: {result.reason}"
-    if not catalogue.defects[trial.defect].named:
+    if not catalogue.defects[trial.defect].named or argued:
         return
     entry = expectations.kills.get(trial.defect)
     if not entry:
         yield "defect", f"{trial.defect}: {os.path.basename(EXPECTED)} does not say which case must notice it"
         return
-    if entry["case"] in trial.ledger.results or entry["case"].startswith("observer."):
-        if entry["case"] not in kills:
-            yield "defect", f"{trial.defect}: {entry['case']} must notice it and does not; {again}"
-        yield from _wrong_cause(trial, entry)
+    if recorded.noticed_by(entry["case"]) not in kills:
+        yield "defect", f"{trial.defect}: {entry['case']} must notice it and does not; {again}"
+    yield from _wrong_cause(trial, entry)
     for ident in entry.get("passes", []):
         result = trial.ledger.results.get(ident)
         if result and not result.clean:
@@ -249,9 +293,9 @@ def _wrong_cause(trial, entry):
     named = (result.requirement, result.teardown_requirement)
     if wanted and wanted not in named:
         yield "defect", f"{trial.defect}: {entry['case']} names {' '.join(filter(None, named)) or 'nothing'}, not {wanted}"
-    seen = entry.get("seen")
-    if seen and seen not in f"{result.seen} {result.teardown_seen}":
-        yield "defect", f"{trial.defect}: {entry['case']} saw {result.seen!r}, which does not say {seen!r}"
+    pattern = entry.get("seen")
+    if pattern and not re.search(pattern, f"{result.seen} {result.teardown_seen}"):
+        yield "defect", f"{trial.defect}: {entry['case']} saw {result.seen!r}, which does not say {pattern!r}"
 
 
 def _stale_entries(expectations, catalogue):
@@ -259,8 +303,11 @@ def _stale_entries(expectations, catalogue):
         if name not in catalogue.defects:
             yield "stale", f"{os.path.basename(EXPECTED)}: {name} is no defect"
         for ident in [entry["case"], *entry.get("passes", [])]:
-            if ident not in catalogue.cases and not ident.startswith("observer."):
+            if recorded.case_of(ident) not in catalogue.cases:
                 yield "stale", f"{os.path.basename(EXPECTED)}: {name}: {ident} is no case"
+    for name in expectations.equivalent:
+        if name not in catalogue.defects:
+            yield "stale", f"{os.path.basename(EQUIVALENT)}: {name} is no defect"
     for pattern in expectations.unkilled:
         if not any(fnmatch.fnmatchcase(ident, pattern) for ident in catalogue.cases):
             yield "stale", f"{os.path.basename(UNKILLED)}: {pattern} matches no case"
@@ -291,7 +338,7 @@ def _quick_holes(trials, expectations, catalogue):
             elif defect in kills and recorded.noticed_by(entry) not in kills[defect]:
                 yield "defect", f"{defect}: {entry} noticed it when it was recorded and does not any more"
     for defect in catalogue.defects:
-        if not expectations.quick.get(defect):
+        if not expectations.quick.get(defect) and defect not in expectations.equivalent:
             yield "defect", f"{defect}: {name} does not say what notices it; run nvme-conform defects --record"
     named = {entry for entries in expectations.quick.values() for entry in entries}
     for ident in catalogue.cases:
@@ -313,10 +360,10 @@ def matrix_lines(trials):
     """matrix_lines returns the whole matrix, one line per case, one column per defect."""
     tried = [trial for trial in trials if trial.defect]
     cells = [trial.cells() for trial in tried]
-    idents = list(dict.fromkeys(ident for row in cells for ident in row))
+    idents = list(dict.fromkeys(ident for trial in trials for ident in trial.cells()))
     lines = [LEGEND] + [f"{number:>3} {trial.defect}" for number, trial in enumerate(tried, 1)] + [""]
     rows = [["case"] + [str(number) for number in range(1, len(tried) + 1)]]
-    rows += [[ident] + [row.get(ident, ".") for row in cells] for ident in idents]
+    rows += [[ident] + [row.get(ident, "." if ident.startswith("observer.") else UNREACHED) for row in cells] for ident in idents]
     return lines + table(rows, right=set(range(1, len(tried) + 1)))
 
 
@@ -339,9 +386,9 @@ def main(args):
     whole = not args.defects and not args.named
     if args.record and (args.quick or not whole):
         raise UsageError("--record needs the whole matrix: leave out --quick, --named and names of defects")
-    expectations = read_expectations(args.expected, args.unkilled)
+    expectations = read_expectations(args.expected, args.unkilled, args.equivalent)
     expectations.quick = read_recorded(args.recorded) if args.quick else None
-    trials = plan(args, catalogue, expectations)
+    plan = Plan(args, catalogue, expectations)
     redactor = Redactor()
     directory = None
     if args.output_dir:
@@ -349,14 +396,18 @@ def main(args):
         directory.close()
     begun = time.monotonic()
     try:
+        trials = plan.clean()
         run_trials(trials, args.jobs)
+        broken = plan.broken()
+        run_trials(broken, args.jobs)
+        trials += broken
     except UsageError as error:
         # Nothing the user gave went to the engine here.
         raise ToolError(f"the engine refused our own configuration: {error}") from None
     noise = frozenset(ident for trial in trials if not trial.defect for ident in trial.kills())
     for trial in trials:
         trial.noise = noise
-    holes = find_holes(trials, expectations, catalogue, whole)
+    holes = find_holes(trials, expectations, catalogue, plan.reaches if args.every_cell else None, whole)
     faults = [f"{trial.name}: {text}" for trial in trials for text in trial.ledger.faults]
     status = EXIT_TOOL if faults else EXIT_FAIL if holes else EXIT_OK
     if args.record and not faults:

@@ -184,6 +184,7 @@ struct nvc_target {
 	struct nvc_service service;
 	struct nvc_env env;
 	struct rules rules;
+	bool asked[NUM_RULES];		 /* of `rules` */
 	struct nvc_target_config limits; /* numbers and log only; the arrays are below */
 	struct subsystem *subsystems;
 	size_t num_subsystems;
@@ -205,7 +206,7 @@ struct nvc_target {
 /* ---- target.c ---- */
 #define KEPT(target_, rule_)	      nvc_rule_kept(&(target_)->rules, RULE_##rule_)
 #define FIELD(target_, rule_, value_) nvc_rule_field(&(target_)->rules, RULE_##rule_, (value_))
-#define HOW(target_, rule_)	      ((target_)->rules.how[RULE_##rule_])
+#define HOW(target_, rule_)	      nvc_rule_how(&(target_)->rules, RULE_##rule_)
 
 /* say writes one line to the log of the target: why it does what it does. No secrets. */
 void nvc_target_say(const struct nvc_target *target, const char *format, ...)

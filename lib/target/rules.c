@@ -68,14 +68,21 @@ static const struct {
 	{"reauth-blocks-commands", RULE_REAUTH_TLS_SERVES, HOW_BROKEN},
 };
 
+enum how nvc_rule_how(const struct rules *rules, enum rule rule)
+{
+	if (rules->asked)
+		rules->asked[rule] = true;
+	return (enum how)rules->how[rule];
+}
+
 bool nvc_rule_kept(const struct rules *rules, enum rule rule)
 {
-	return rules->how[rule] == HOW_KEPT;
+	return nvc_rule_how(rules, rule) == HOW_KEPT;
 }
 
 uint64_t nvc_rule_field(const struct rules *rules, enum rule rule, uint64_t value)
 {
-	switch (rules->how[rule]) {
+	switch (nvc_rule_how(rules, rule)) {
 	case HOW_KEPT:
 		return value;
 	case HOW_ZERO:
@@ -121,6 +128,21 @@ bool nvc_target_defect_at(size_t index, struct nvc_target_defect *out)
 	out->requirement = req ? req->id : "";
 	out->rule = row->name;
 	return true;
+}
+
+bool nvc_target_defect_reached(const struct nvc_target *target, size_t index)
+{
+	const bool *asked = target->rules.asked;
+
+	if (index >= nvc_target_num_defects())
+		return false;
+	if (index >= NUM_NAMED)
+		return asked[index - NUM_NAMED + 1];
+	for (size_t i = 0; i < sizeof(further_rows) / sizeof(further_rows[0]); i++)
+		if (strcmp(further_rows[i].name, defect_table[index].name) == 0 &&
+			asked[further_rows[i].rule])
+			return true;
+	return asked[defect_table[index].rule];
 }
 
 static void break_rows(struct rules *rules, const struct defect_row *defect)

@@ -40,7 +40,12 @@ enum how {
 /* Which rules are broken; the zero value keeps all. */
 struct rules {
 	uint8_t how[NUM_RULES];
+	bool *asked; /* NUM_RULES flags: which the target has gone by so far; NULL: nobody wants to know */
 };
+
+/* nvc_rule_how returns how `rule` is broken, HOW_KEPT when it holds. Together with nvc_rule_kept and nvc_rule_field it is the only way to
+ * go by a rule, so that `asked` is complete. */
+enum how nvc_rule_how(const struct rules *rules, enum rule rule);
 
 /* nvc_rule_kept tells whether `rule` holds. RULE_NONE always does. */
 bool nvc_rule_kept(const struct rules *rules, enum rule rule);

@@ -158,6 +158,7 @@ struct nvc_target *nvc_target_new(
 		return NULL;
 	}
 	target->env = *env;
+	target->rules.asked = target->asked;
 	target->service = nvc_target_service_ops;
 	target->service.self = target;
 	if (set_limits(target, config, err) != NVC_OK ||

@@ -118,6 +118,10 @@ bool nvc_target_defect_at(size_t index, struct nvc_target_defect *out);
 enum nvc_result nvc_target_set_defect(
 	struct nvc_target *target, const char *name, struct nvc_error *err);
 
+/* nvc_target_defect_reached tells whether `target` has gone by a row that defect `index` breaks, since it was made. As long as it has
+ * not, a target with that defect and the same randomness would have sent the same bytes. */
+bool nvc_target_defect_reached(const struct nvc_target *target, size_t index);
+
 /* ---- what tests look at ---- */
 
 struct nvc_target_counters {

@@ -245,7 +245,7 @@ void nvc_teardown(struct conn *conn, enum teardown_event event)
 	static const enum step order[NUM_STEPS] = {RETIRE, PUBLISH, DROP_PSK, SHUT, FORGET,
 		KEEP_TLS, OPEN, ABORT, CLOSE, STAY, CLOSE_IO, ASSOCIATION};
 
-	if (event == TD_FAILURE2 && rules->how[RULE_FAIL2_CLOSE] == HOW_IGNORED)
+	if (event == TD_FAILURE2 && nvc_rule_how(rules, RULE_FAIL2_CLOSE) == HOW_IGNORED)
 		return;
 	nvc_target_say(conn->target, "queue %u: %s", (unsigned int)conn->qid, table[event].name);
 	for (size_t i = 0; i < NUM_STEPS; i++) {
