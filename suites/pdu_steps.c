@@ -38,6 +38,46 @@ struct nvc_queue *initialised_queue(
 	return queue;
 }
 
+bool connect_answer(struct test *t, enum req_id req, struct nvc_queue *queue,
+	const struct nvc_queue_options *options, struct nvc_completion *done)
+{
+	struct nvc_error err = {0};
+	enum nvc_result result;
+
+	if (!test_running(t))
+		return false;
+	test_step(t, "Connect, queue %u", options->qid);
+	result = nvc_queue_connect(queue, options, done, &err);
+	if (result != NVC_OK)
+		unanswered(t, req, nvc_queue_info(queue)->host, "an answer to Connect", result,
+			err.text);
+	return test_running(t);
+}
+
+bool command_answer(struct test *t, enum req_id req, struct nvc_queue *queue,
+	const struct nvc_command *command, struct nvc_completion *done)
+{
+	struct nvc_error err = {0};
+	enum nvc_result result;
+
+	if (!test_running(t))
+		return false;
+	test_watch(t, queue);
+	test_step(t, "%s", command->layout->name);
+	result = nvc_queue_do(queue, command, done, &err);
+	if (result != NVC_OK)
+		unanswered(t, req, nvc_queue_info(queue)->host, "an answer to the command", result,
+			err.text);
+	return test_running(t);
+}
+
+void expect_answer_status(struct test *t, enum req_id req, const struct nvc_completion *done,
+	const char *expected, struct codes statuses)
+{
+	expect_true(t, req, code_accepted(statuses, done->status), expected, "status %03Xh %s",
+		done->status, nvc_status_name(done->status));
+}
+
 /* The end of the connection while we send is an answer; what kind of one is judged by who waits for it. */
 static void sent(struct test *t, enum nvc_result result, const struct nvc_error *err)
 {

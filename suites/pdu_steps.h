@@ -15,6 +15,15 @@ struct nvc_queue *open_queue(
 struct nvc_queue *initialised_queue(
 	struct test *t, struct nvc_host *host, const struct nvc_queue_options *options);
 
+/* connect_answer sends Connect on an initialised queue, and command_answer a command; both judge only that it is answered, with whatever
+ * status. False when the case has its verdict. expect_answer_status judges the status; `expected` says which in words. */
+bool connect_answer(struct test *t, enum req_id req, struct nvc_queue *queue,
+	const struct nvc_queue_options *options, struct nvc_completion *done);
+bool command_answer(struct test *t, enum req_id req, struct nvc_queue *queue,
+	const struct nvc_command *command, struct nvc_completion *done);
+void expect_answer_status(struct test *t, enum req_id req, const struct nvc_completion *done,
+	const char *expected, struct codes statuses);
+
 /* send_pdu and send_bytes send; a connection which the target ends meanwhile is left for the next step to judge. */
 void send_pdu(struct test *t, struct nvc_queue *queue, const struct nvc_pdu *pdu,
 	const struct nvc_bends *bends);
