@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The engine behind the runner: `list` prints what there is, `run` runs cases, `target` serves the reference
- * target. Configuration comes as one JSON object on standard input, so that secrets are in no process list.
+ * target, `replay` judges a capture. Configuration comes as one JSON object on standard input, so that secrets are in no process list.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "harness/engine/events.h"
 #include "harness/engine/registry.h"
 #include "harness/engine/probe.h"
+#include "harness/engine/replay.h"
 #include "harness/engine/run.h"
 #include "target/target.h"
 
@@ -129,7 +130,9 @@ int main(int argc, char **argv)
 		return with_config(engine_run);
 	if (strcmp(verb, "target") == 0)
 		return with_config(engine_target);
-	fprintf(stderr, "usage: nvme-conform-engine list|run|target (called by nvme-conform; "
+	if (strcmp(verb, "replay") == 0)
+		return with_config(engine_replay);
+	fprintf(stderr, "usage: nvme-conform-engine list|run|target|replay (called by nvme-conform; "
 			"configuration on standard input)\n");
 	return STATUS_USAGE;
 }

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Capture files: packets through libpcap, and what libpcap passes over, the secrets in a pcapng. */
+#ifndef NVC_CAPTURE_FILE_H
+#define NVC_CAPTURE_FILE_H
+
+#include <stdio.h>
+
+#include "capture/keylog.h"
+
+/* nvc_file_secrets adds the TLS key logs inside a pcapng to `keylog` and leaves `in`, which must be seekable, at its
+ * beginning. A file that is no pcapng holds none; one that is broken is read as far as it can be. Returns the number of
+ * secrets. */
+size_t nvc_file_secrets(FILE *in, struct nvc_keylog *keylog);
+
+/* One packet. `data` is valid until the next call. */
+struct nvc_packet {
+	uint64_t frame; /* its number in the file, from 1 */
+	uint64_t time;	/* nanoseconds since 1970 */
+	struct nvc_slice data;
+	size_t wire_len;
+};
+
+struct nvc_file;
+
+/* nvc_file_open begins to read `in`, which it owns from then on, also when it fails: NVC_E_MALFORMED for what is no capture,
+ * NVC_E_INVALID for a link type that is not understood. */
+enum nvc_result nvc_file_open(FILE *in, struct nvc_file **file, struct nvc_error *err);
+
+/* nvc_file_next reads the next packet. NVC_E_CLOSED at the end; NVC_E_TRUNCATED where the file breaks off or cannot be read
+ * any further, with `err` filled. */
+enum nvc_result nvc_file_next(
+	struct nvc_file *file, struct nvc_packet *packet, struct nvc_error *err);
+
+/* nvc_file_link returns the link type of all packets. */
+int nvc_file_link(const struct nvc_file *file);
+
+/* nvc_file_close frees `file`; NULL is allowed. */
+void nvc_file_close(struct nvc_file *file);
+
+#endif

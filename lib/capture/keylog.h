@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* TLS key logs in NSS format (draft-ietf-tls-keylogfile): the traffic secrets of TLS 1.3 by the random of ClientHello. */
+#ifndef NVC_CAPTURE_KEYLOG_H
+#define NVC_CAPTURE_KEYLOG_H
+
+#include "crypto/secret.h"
+
+enum { NVC_TLS_RANDOM_LEN = 32, NVC_KEYLOG_MAX = 1 << 16 /* secrets that are kept */ };
+
+/* What a log knows of one connection; empty secrets are not known. [0] is the client. */
+struct nvc_keylog_entry {
+	struct nvc_secret traffic[2]; /* CLIENT_ and SERVER_TRAFFIC_SECRET_0 */
+	bool handshake;		      /* its handshake secrets are there */
+};
+
+struct nvc_keylog;
+
+/* nvc_keylog_new returns an empty log, or NULL without memory. */
+struct nvc_keylog *nvc_keylog_new(void);
+
+/* nvc_keylog_free wipes and frees `keylog`; NULL is allowed. */
+void nvc_keylog_free(struct nvc_keylog *keylog);
+
+/* nvc_keylog_add takes the lines of `text`. What is no line of a key log is passed over; the number of secrets that were
+ * understood is returned. Beyond NVC_KEYLOG_MAX connections nothing more is kept. */
+size_t nvc_keylog_add(struct nvc_keylog *keylog, struct nvc_slice text);
+
+/* nvc_keylog_find returns what is known of the connection whose ClientHello had `random`, or NULL. Valid until the next
+ * nvc_keylog_add. */
+const struct nvc_keylog_entry *nvc_keylog_find(
+	const struct nvc_keylog *keylog, const uint8_t random[NVC_TLS_RANDOM_LEN]);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Judging a capture: its packets become streams, TLS is decrypted where keys are at hand, NVMe/TCP is found by its first
+ * PDU on any port, and the observer judges host and controller. What cannot be judged is said, with the reason: a capture
+ * of which a part was not judged is never clean.
+ */
+#ifndef NVC_CAPTURE_REPLAY_H
+#define NVC_CAPTURE_REPLAY_H
+
+#include <stdio.h>
+
+#include "observer/observer.h"
+
+enum nvc_replay_kind {
+	NVC_REPLAY_OPEN,      /* a connection begins; `text` says between whom */
+	NVC_REPLAY_PDU,	      /* `text` is the PDU in one line */
+	NVC_REPLAY_END,	      /* a side ended; `text` says how */
+	NVC_REPLAY_NOTE,      /* something the reader has to know */
+	NVC_REPLAY_UNJUDGED,  /* what is not judged, and why */
+	NVC_REPLAY_VIOLATION, /* `req` is violated; `text` is what was seen */
+};
+
+/* One line of what replay has to tell. Valid during the call only. */
+struct nvc_replay_event {
+	enum nvc_replay_kind kind;
+	uint64_t frame; /* number in the file of the packet with which it became known */
+	uint64_t time;	/* nanoseconds since 1970 */
+	unsigned int conn;
+	enum nvc_direction direction; /* of a PDU or an end */
+	unsigned int pdu;	      /* number of the PDU, over all connections */
+	const char *text;
+	enum req_id req;
+	const char *expected;
+};
+
+struct nvc_replay_sink {
+	void *self;
+	void (*event)(void *self, const struct nvc_replay_event *event);
+};
+
+struct nvc_replay_options {
+	struct nvc_slice keylog; /* NSS format, beside what the file holds; may be empty */
+	unsigned int judge;	 /* set of enum nvc_observer_judge; 0: both */
+};
+
+enum nvc_replay_verdict { NVC_REPLAY_CLEAN, NVC_REPLAY_VIOLATED, NVC_REPLAY_CANNOT_JUDGE };
+
+struct nvc_replay_result {
+	enum nvc_replay_verdict verdict;
+	uint64_t frames, segments;
+	unsigned int connections;    /* of TCP */
+	unsigned int nvme, nvme_tls; /* those that were judged, and how many of them over TLS */
+	unsigned int unjudged;	     /* connections of which a part was not judged */
+	unsigned int pdus;
+	unsigned int violated; /* requirements of level shall, and our own */
+	unsigned int warned;   /* requirements of level should */
+	size_t secrets;	       /* TLS secrets at hand */
+	unsigned int violations[NUM_REQS];
+	char reason[256]; /* why it could not be judged: the first reason */
+};
+
+/*
+ * nvc_replay judges the capture `in`, which must be seekable and is closed in any case. NVC_OK when it was read, whatever
+ * the verdict; NVC_E_MALFORMED or NVC_E_INVALID when it is no capture that can be read. A file that breaks off is judged as
+ * far as it goes and cannot be clean.
+ */
+enum nvc_result nvc_replay(FILE *in, const struct nvc_replay_options *options,
+	const struct nvc_replay_sink *sink, struct nvc_replay_result *result,
+	struct nvc_error *err);
+
+#endif
