@@ -158,6 +158,13 @@ struct identity_want want_open(void);
  * skips the case with the finding when there is none. */
 int test_identity(struct test *t, struct nvc_host *host, struct identity_want want);
 
+/*
+ * test_configured_psk makes `host` act as a host with a configured PSK and derives what TLS needs of it: the identity of `version` (0 or
+ * 1) and the PSK for `hash_id` (1, 2). `secret` tells whether the host shall have a DH-HMAC-CHAP secret too. Skips when there is none.
+ */
+void test_configured_psk(struct test *t, struct nvc_host *host, uint8_t version, uint8_t hash_id,
+	bool secret, struct nvc_tls_psk *psk);
+
 /* test_second_host returns another host emulator on the same target, for cases with two hosts; freed by the engine. */
 struct nvc_host *test_second_host(struct test *t);
 

@@ -210,6 +210,18 @@ static void add_reference_host(struct profile *profile, struct nvc_seeded *rando
 	nvc_seeded_random(random, host->ctrl_secret.secret.data, host->ctrl_secret.secret.len);
 }
 
+/* A configured PSK of the host added last, as `nvme gen-tls-key` makes it: 32 bytes for SHA-256, 48 for SHA-384. One for each
+ * host, because two could not be told apart by their version 0 identities. */
+static void add_reference_psk(struct profile *profile, struct nvc_seeded *random, uint8_t hash_id)
+{
+	struct profile_psk *psk = &profile->psks[profile->num_psks++];
+
+	strcpy(psk->hostnqn, profile->hosts[profile->num_hosts - 1].hostnqn);
+	psk->key.hash_id = hash_id;
+	psk->key.psk.len = nvc_hash_len(hash_id);
+	nvc_seeded_random(random, psk->key.psk.data, psk->key.psk.len);
+}
+
 enum nvc_result profile_reference(struct profile *profile, uint64_t seed)
 {
 	struct nvc_seeded *random = nvc_seeded_new(seed, "reference profile");
@@ -242,6 +254,13 @@ enum nvc_result profile_reference(struct profile *profile, uint64_t seed)
 	add_reference_host(
 		profile, random, "any-uni", PROFILE_ANY, PROFILE_ANY, NVC_HASH_SHA256, 32, false);
 	add_reference_host(profile, random, "open", PROFILE_ANY, PROFILE_ANY, 0, 0, false);
+	add_reference_host(profile, random, "psk-sha256", PROFILE_ANY, PROFILE_ANY, 0, 0, false);
+	add_reference_psk(profile, random, NVC_HASH_SHA256);
+	add_reference_host(profile, random, "psk-sha384", PROFILE_ANY, PROFILE_ANY, 0, 0, false);
+	add_reference_psk(profile, random, NVC_HASH_SHA384);
+	add_reference_host(
+		profile, random, "psk-auth", PROFILE_ANY, PROFILE_ANY, NVC_HASH_SHA256, 32, false);
+	add_reference_psk(profile, random, NVC_HASH_SHA256);
 	nvc_seeded_free(random);
 	return NVC_OK;
 }

@@ -310,6 +310,61 @@ int test_identity(struct test *t, struct nvc_host *host, struct identity_want wa
 	return index;
 }
 
+/* The configured PSK for `hash_id` of a host that has a secret, or none, as wanted; NULL when there is no such. */
+static const struct profile_psk *find_psk(
+	const struct profile *profile, uint8_t hash_id, bool secret, int *host)
+{
+	for (size_t i = 0; i < profile->num_psks; i++) {
+		const struct profile_psk *psk = &profile->psks[i];
+
+		if (psk->key.hash_id != NVC_HASH_NONE && psk->key.hash_id != hash_id)
+			continue;
+		for (size_t j = 0; j < profile->num_hosts; j++)
+			if (strcmp(profile->hosts[j].hostnqn, psk->hostnqn) == 0 &&
+				profile->hosts[j].has_secret == secret) {
+				*host = (int)j;
+				return psk;
+			}
+	}
+	return NULL;
+}
+
+void test_configured_psk(struct test *t, struct nvc_host *host, uint8_t version, uint8_t hash_id,
+	bool secret, struct nvc_tls_psk *out)
+{
+	const struct profile *profile = &t->run->profile;
+	int index = -1;
+	const struct profile_psk *configured = find_psk(profile, hash_id, secret, &index);
+	struct nvc_secret retained = {.len = 0};
+	struct nvc_psk_params params = {
+		.version = version, .type = NVC_PSK_RETAINED, .hash_id = hash_id};
+
+	memset(out, 0, sizeof(*out));
+	if (!test_running(t))
+		return;
+	if (!configured) {
+		test_skip(t, "no configured PSK for %s is given to a host %s a secret",
+			nvc_name_of(nvc_hash_names, hash_id), secret ? "with" : "without");
+		return;
+	}
+	t->identities[host - t->hosts] = index;
+	probe_act_as(host, profile, &profile->hosts[index]);
+	test_step(t, "act as %s, which has a configured PSK", host->hostnqn);
+	params.hostnqn = nvc_slice_str(host->hostnqn);
+	params.subnqn = nvc_slice_str(profile->subnqn);
+	out->hash_id = hash_id;
+	if (nvc_psk_retained(&configured->key, params.hostnqn, NVC_KDF_RFC8446, &retained) ==
+		NVC_OK) {
+		params.psk = nvc_secret_slice(&retained);
+		if (nvc_tls_psk_identity(&params, out->identity, sizeof(out->identity)) != NVC_OK ||
+			nvc_tls_psk_derive(&params, NVC_KDF_RFC8446, &out->psk) != NVC_OK)
+			test_error(t, "the TLS PSK cannot be derived");
+	} else {
+		test_error(t, "the retained PSK cannot be derived");
+	}
+	nvc_secret_wipe(&retained);
+}
+
 static enum verdict teardown_level(const struct test *t)
 {
 	const struct nvc_requirement *row = nvc_requirement(t->instance->test_case->checks[0]);
