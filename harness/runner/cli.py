@@ -4,7 +4,7 @@
 import os
 import sys
 
-from . import __version__, compare, defects, listing, options, run, target
+from . import __version__, compare, defects, listing, options, replay, run, target
 from .errors import EXIT_INTERRUPTED, RunnerError, ToolError
 
 SUBCOMMANDS = {
@@ -12,6 +12,7 @@ SUBCOMMANDS = {
     "run": (run, "judge a target, or the embedded reference target"),
     "target": (target, "be the reference target, for real hosts"),
     "defects": (defects, "break the reference target in every known way and see which case notices"),
+    "replay": (replay, "judge captures: which side broke which rule, at which packet"),
     "compare": (compare, "compare the verdicts of a run with recorded ones"),
 }
 GATE = "boot a Linux kernel in a virtual machine and judge its target"

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`nvme-conform replay`: judge captures. What is in them is shown as a conversation, and who broke which rule at which packet."""
+
+import json
+import os
+import sys
+
+from . import catalogue as cat
+from . import engine
+from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK, EXIT_TOOL, EXIT_USAGE, ToolError, UsageError
+from .redaction import Redactor
+from .terminal import Printer, clean
+
+SILENCE_SECONDS = 600  # reading a large file may say nothing for long
+STATUS = {"clean": EXIT_OK, "violated": EXIT_FAIL, "cannot-judge": EXIT_CANNOT_JUDGE}
+GRAVEST_FIRST = (EXIT_TOOL, EXIT_USAGE, EXIT_FAIL, EXIT_CANNOT_JUDGE)
+ARROWS = {"h2c": "->", "c2h": "<-"}
+
+
+def add_arguments(parser):
+    """add_arguments adds the arguments of `replay`."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="pcap or pcapng")
+    add = parser.add_argument
+    add("--keylog", metavar="FILE", help="TLS secrets (NSS key log), beside those that a pcapng holds")
+    add("--judge", choices=("host", "controller", "both"), default="both", help="whose side is judged (default both)")
+    add("--summary", action="store_true", help="violations and verdict only, not the conversation")
+    add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
+
+
+class Replay:
+    """Replay takes the events of one file, shows them as they come and keeps what counts."""
+
+    def __init__(self, path, printer, show):
+        self.path = path
+        self.end = None
+        self.violations = []
+        self.unjudged = []
+        self.faults = []
+        self._printer = printer
+        self._show = show
+        self._first = None
+
+    def take(self, event, line):
+        """take books one event of the engine."""
+        kind = event.get("event") if event else None
+        if kind == "replay-end":
+            self.end = event
+        elif kind == "replay":
+            self._line(event)
+        elif kind != "replay-start":
+            self.faults.append(f"the engine wrote a line that is no event: {line[:80]!r}")
+
+    def _line(self, event):
+        kind = event["kind"]
+        if self._first is None:
+            self._first = event["time_ns"]
+        if kind == "violation":
+            self.violations.append(event)
+            self._violation(event)
+        elif kind == "unjudged":
+            self.unjudged.append(event)
+            self._row(event, "!", self._printer.paint("inconclusive", f"not judged: {clean(event['text'])}"))
+        elif not self._show:
+            return
+        elif kind == "pdu":
+            self._row(event, ARROWS.get(event["dir"], ""), clean(event["text"]))
+        elif kind == "end":
+            who = "host" if event["dir"] == "h2c" else "controller"
+            self._row(event, ARROWS.get(event["dir"], ""), f"({who} ends: {clean(event['text'])})")
+        elif kind == "open":
+            self._row(event, "", f"(connection {event['conn']}: {clean(event['text'])})")
+        else:
+            self._row(event, "", f"({clean(event['text'])})")
+
+    def _row(self, event, mark, text):
+        seconds = (event["time_ns"] - (self._first or 0)) / 1e9
+        conn = f"{event['conn']}" if event["conn"] else ""
+        self._printer.line(f"{event['frame']:7} {seconds:12.6f} {conn:>5} {mark:2} {text}")
+
+    def _violation(self, event):
+        paint = cat.LEVELS[event["level"]]
+        head = f"{event['side']} violates {event['requirement']} ({event['level']}) {event['citation']}: {event['statement']}"
+        self._row(event, "!", self._printer.paint(paint, clean(head)))
+        for label, text in (("expected", event["expected"]), ("seen", f"{event['text']} [packet {event['frame']}]")):
+            if text:
+                self._printer.line(f"{'':30}{label:<9} {clean(text)}")
+
+    def settle(self, outcome):
+        """settle returns the exit status of the file once its engine has ended."""
+        if outcome.status == EXIT_USAGE and not outcome.stopped:
+            print(f"nvme-conform: {clean(engine.last_line(outcome.stderr))}", file=sys.stderr)
+            return EXIT_USAGE
+        fault = outcome.fault() or ("" if self.end else "the engine gave no verdict")
+        if fault or self.faults:
+            raise ToolError(f"{self.path}: {fault or self.faults[0]}")
+        self._printer.line(self._verdict())
+        return STATUS.get(self.end["verdict"], EXIT_TOOL)
+
+    def _verdict(self):
+        end = self.end
+        name = {"clean": "CLEAN", "violated": "VIOLATED", "cannot-judge": "CANNOT JUDGE"}.get(end["verdict"], "ERROR")
+        parts = [f"{end['frames']} packets, {end['judged']} of {end['connections']} connections judged"]
+        if end["judged_tls"]:
+            parts.append(f"{end['judged_tls']} of them over TLS")
+        parts.append(f"{end['pdus']} PDUs")
+        broken = [item for item in end["violations"] if cat.LEVELS[item["level"]] == "fail"]
+        for side in ("host", "controller"):
+            names = [item["requirement"] for item in broken if item["side"] == side]
+            if names:
+                parts.append(f"the {side} violates {', '.join(names)}")
+        should = [item["requirement"] for item in end["violations"] if cat.LEVELS[item["level"]] == "warn"]
+        if should:
+            parts.append(f"a should is not met: {', '.join(should)}")
+        if end["reason"]:
+            parts.append(f"not everything was judged: {clean(end['reason'])}" if end["judged"] else clean(end["reason"]))
+        paint = {"clean": "pass", "violated": "fail"}.get(end["verdict"], "inconclusive")
+        return self._printer.paint(paint, f"{name}: {clean(self.path)}: {'; '.join(parts)}")
+
+    def result(self, status):
+        """result returns the file as -o json has it."""
+        keep = ("frame", "time_ns", "conn", "pdu", "side", "requirement", "level", "citation", "expected")
+        end = {name: value for name, value in (self.end or {}).items() if name not in ("event", "violations")}
+        return {"file": self.path, "exit_status": status, **end,
+                "violations": [{**{name: event[name] for name in keep}, "seen": event["text"]} for event in self.violations],
+                "counts": (self.end or {}).get("violations", []),
+                "not_judged": [{"frame": event["frame"], "conn": event["conn"], "why": event["text"]}
+                               for event in self.unjudged]}
+
+
+def _status_of(statuses):
+    """_status_of returns the gravest of several exit statuses."""
+    return next((status for status in GRAVEST_FIRST if status in statuses), EXIT_OK)
+
+
+def main(args):
+    """main runs `nvme-conform replay`: 0 judged and clean, 1 judged and violated, 125 could not judge, 2 not a capture."""
+    if args.keylog and not os.path.isfile(args.keylog):
+        raise UsageError(f"--keylog {args.keylog}: no such file")
+    as_json = args.output_format == "json"
+    printer = Printer(Redactor(), sys.stderr if as_json else sys.stdout)
+    results = []
+    for path in args.files:
+        replay = Replay(path, printer, not args.summary and not as_json)
+        config = {"file": path, "keylog": args.keylog, "judge": args.judge}
+        ended = []
+        engine.Pool(1).run([engine.Job(config, SILENCE_SECONDS, subcommand="replay")],
+                           lambda _job, event, line, replay=replay: replay.take(event, line),
+                           lambda _job, outcome, ended=ended: ended.append(outcome))
+        results.append((replay, replay.settle(ended[0])))
+    if as_json:
+        Printer(Redactor(), sys.stdout).line(json.dumps(
+            {"format": "nvme-conform-replay/1", "files": [replay.result(status) for replay, status in results]}, indent=1))
+    return _status_of([status for _, status in results])
