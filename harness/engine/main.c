@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The engine behind the runner: `list` prints what there is, `run` runs cases, `target` serves the reference
- * target, `replay` judges a capture. Configuration comes as one JSON object on standard input, so that secrets are in no process list.
+ * The engine behind the runner: `list` prints what there is, `run` runs cases, `probe` asks a target what it
+ * can do, `target` serves the reference target, `replay` judges a capture. Configuration comes as one JSON
+ * object on standard input, so that secrets are in no process list.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "harness/engine/probe.h"
 #include "harness/engine/replay.h"
 #include "harness/engine/run.h"
+#include "observer/observer.h"
 #include "target/target.h"
 
 enum { STATUS_OK = 0, STATUS_USAGE = 2, STATUS_INTERNAL = 3, STATUS_UNREACHABLE = 4 };
@@ -63,6 +65,10 @@ static void list_all(void)
 				row->stimulus, "expected", row->expected, "citation", row->citation,
 				"ends", nvc_ends_name(row->ends)));
 	}
+	for (size_t i = 0; nvc_observer_checks(i) != REQ_NONE; i++)
+		events_write(STDOUT_FILENO,
+			json_pack("{s:{s:s}}", "observer", "requirement",
+				nvc_requirement(nvc_observer_checks(i))->id));
 	for (size_t i = 0; nvc_target_defect_at(i, &defect); i++)
 		events_write(STDOUT_FILENO,
 			json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:b}}", "defect", "name",
@@ -128,11 +134,13 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(verb, "run") == 0)
 		return with_config(engine_run);
+	if (strcmp(verb, "probe") == 0)
+		return with_config(engine_probe);
 	if (strcmp(verb, "target") == 0)
 		return with_config(engine_target);
 	if (strcmp(verb, "replay") == 0)
 		return with_config(engine_replay);
-	fprintf(stderr, "usage: nvme-conform-engine list|run|target|replay (called by nvme-conform; "
+	fprintf(stderr, "usage: nvme-conform-engine list|run|probe|target|replay (called by nvme-conform; "
 			"configuration on standard input)\n");
 	return STATUS_USAGE;
 }

@@ -363,6 +363,17 @@ static enum nvc_result probe(struct run_config *run, struct nvc_error *err)
 	return result;
 }
 
+enum nvc_result engine_probe(const json_t *config, struct nvc_error *err)
+{
+	static struct run_config run;
+	enum nvc_result result = read_config(config, &run, err);
+
+	if (result == NVC_OK)
+		result = probe(&run, err);
+	profile_wipe(&run.profile);
+	return result;
+}
+
 enum nvc_result engine_run(const json_t *config, struct nvc_error *err)
 {
 	static const struct instance *selected[MAX_SELECTED];

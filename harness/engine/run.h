@@ -11,6 +11,9 @@
  * the verdicts; NVC_E_INVALID for a configuration that cannot be used; other results are the engine's own fault. */
 enum nvc_result engine_run(const json_t *config, struct nvc_error *err);
 
+/* engine_probe asks the target of `config` what it can do, and writes the probe event alone. Results as for engine_run. */
+enum nvc_result engine_probe(const json_t *config, struct nvc_error *err);
+
 /* engine_target serves the reference target on TCP as `config` asks until SIGTERM or SIGINT. */
 enum nvc_result engine_target(const json_t *config, struct nvc_error *err);
 

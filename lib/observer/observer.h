@@ -58,6 +58,10 @@ enum {
 
 struct nvc_observer;
 
+/* nvc_observer_checks returns the `index`th requirement that some check of the observer judges, in
+ * the catalogue's order; REQ_NONE behind the last. */
+enum req_id nvc_observer_checks(size_t index);
+
 /* nvc_observer_new returns an observer that judges `judge` (a set of enum nvc_observer_judge)
  * and tells `sink` (copied), or NULL without memory. Freed by nvc_observer_free. */
 struct nvc_observer *nvc_observer_new(const struct nvc_observer_sink *sink, unsigned int judge);
