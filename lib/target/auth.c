@@ -106,7 +106,7 @@ void nvc_auth_start_timer(struct conn *conn)
 	const struct nvc_target *target = conn->target;
 	uint64_t wait = conn->controller ? conn->controller->kato : 0;
 
-	if (HOW(target, TIMER_KATO) == HOW_OVERFLOWED && wait > INT32_MAX / 1000) {
+	if (wait > INT32_MAX / 1000 && HOW(target, TIMER_KATO) == HOW_OVERFLOWED) {
 		conn->auth_deadline = nvc_env_now(&target->env);
 		return;
 	}
@@ -115,13 +115,13 @@ void nvc_auth_start_timer(struct conn *conn)
 	if (conn->auth == AUTH_IDLE && target->limits.auth_start_wait)
 		wait = target->limits.auth_start_wait;
 	conn->auth_deadline = nvc_env_now(&target->env) + NVC_MS(wait);
-	if (HOW(target, TIMER_KATO) == HOW_BROKEN)
-		conn->auth_deadline = NVC_NEVER;
 }
 
 void nvc_auth_timeout(struct conn *conn)
 {
 	conn->auth_deadline = NVC_NEVER;
+	if (HOW(conn->target, TIMER_KATO) == HOW_BROKEN)
+		return;
 	nvc_target_say(conn->target, "authentication timer expired while %s",
 		nvc_auth_state_name(conn->auth));
 	if (!nvc_policy_open(conn)) {
@@ -176,7 +176,7 @@ static enum auth_event event_of(const struct nvc_target *target, uint16_t messag
 	case NVC_MSG_FAILURE2:
 		return EV_FAILURE2;
 	default:
-		if (HOW(target, FOREIGN_MESSAGE) == HOW_CONFUSED && message >> 8 == NVC_AUTH_COMMON)
+		if (message >> 8 == NVC_AUTH_COMMON && HOW(target, FOREIGN_MESSAGE) == HOW_CONFUSED)
 			return EV_NEGOTIATE;
 		return EV_FOREIGN;
 	}
@@ -216,7 +216,7 @@ static void reply(struct conn *conn, uint16_t t_id, struct nvc_slice message)
 		return;
 	}
 	conn->auth = AUTH_SUCC1_READY;
-	if (!KEPT(target, PSK_TIME) && conn->tx_auth->psk) {
+	if (conn->tx_auth->psk && !KEPT(target, PSK_TIME)) {
 		nvc_psk_publish(target, conn->tx_auth->psk);
 		conn->tx_auth->psk = NULL;
 	}
@@ -349,7 +349,7 @@ static enum nvc_result build_challenge(
 		one[msg.dhval.len - 1] = 1;
 		msg.dhval.data = one;
 	}
-	while (!KEPT(target, CHAL_DHVAL_PAD) && msg.dhval.len && msg.dhval.data[0] == 0)
+	while (msg.dhval.len && msg.dhval.data[0] == 0 && !KEPT(target, CHAL_DHVAL_PAD))
 		msg.dhval = nvc_slice_sub(msg.dhval, 1, msg.dhval.len);
 	if (!tx->dh && HOW(target, CHAL_DHVLEN) == HOW_NULL_GROUP)
 		msg.dhval = nvc_slice_of(zeros, 256);

@@ -29,14 +29,19 @@ static uint8_t at(const struct negotiation *n, size_t offset)
 	return offset < n->descriptor.len ? n->descriptor.data[offset] : 0;
 }
 
+/* A rule is asked last in each condition, where it makes a difference: then a run shows which rules it went by. */
 static size_t halen(const struct negotiation *n)
 {
-	return KEPT(n->target, NEG_HALEN) ? at(n, 2) : NVC_MAX_LIST;
+	size_t num = at(n, 2), behind = num;
+
+	while (behind < NVC_MAX_LIST && at(n, HASHES_AT + behind) == 0)
+		behind++;
+	return behind >= NVC_MAX_LIST || KEPT(n->target, NEG_HALEN) ? num : NVC_MAX_LIST;
 }
 
 static size_t list_len(const struct negotiation *n, size_t len)
 {
-	return !KEPT(n->target, NEG_LIST_FULL) && len > 16 ? 16 : len;
+	return len > 16 && !KEPT(n->target, NEG_LIST_FULL) ? 16 : len;
 }
 
 /* ---- the checks ---- */
@@ -48,9 +53,9 @@ static bool length_ok(struct negotiation *n)
 
 static bool reserved_ok(struct negotiation *n)
 {
-	if (KEPT(n->target, NEG_RESERVED))
+	if (n->padded.data[2] == 0 && n->padded.data[3] == 0 && n->padded.data[9] == 0)
 		return true;
-	return n->padded.data[2] == 0 && n->padded.data[3] == 0 && n->padded.data[9] == 0;
+	return KEPT(n->target, NEG_RESERVED);
 }
 
 static bool sc_c_defined(struct negotiation *n)
@@ -147,16 +152,24 @@ static bool key_ok(struct negotiation *n)
 
 static bool may_use_hash(const struct negotiation *n, uint8_t id)
 {
-	bool with_concat = n->tx->concat && KEPT(n->target, NEG_CONCAT_HASH);
-
 	if (!nvc_hash_len(id) || (n->host && !(n->host->hashes >> id & 1)))
 		return false;
-	return !with_concat || id != NVC_HASH_SHA512; /* no identity exists for SHA-512 */
+	/* No identity exists for SHA-512. */
+	return !n->tx->concat || id != NVC_HASH_SHA512 || !KEPT(n->target, NEG_CONCAT_HASH);
+}
+
+static uint8_t own_hash(const struct negotiation *n)
+{
+	for (uint8_t id = NVC_HASH_SHA256; id <= NVC_HASH_SHA512; id++)
+		if (may_use_hash(n, id))
+			return id;
+	return 0;
 }
 
 static bool choose_hash(struct negotiation *n)
 {
 	size_t num = list_len(n, halen(n));
+	uint8_t own = own_hash(n);
 
 	for (size_t i = 0; i < num; i++) {
 		uint8_t id = at(n, HASHES_AT + i);
@@ -168,12 +181,8 @@ static bool choose_hash(struct negotiation *n)
 			break;
 		}
 	}
-	if (!KEPT(n->target, NEG_HASH_OFFERED))
-		for (uint8_t id = NVC_HASH_SHA256; id <= NVC_HASH_SHA512; id++)
-			if (may_use_hash(n, id)) {
-				n->tx->hash_id = id;
-				break;
-			}
+	if (own && own != n->tx->hash_id && !KEPT(n->target, NEG_HASH_OFFERED))
+		n->tx->hash_id = own;
 	if (n->tx->hash_id)
 		return true;
 	n->tx->hash_id = NVC_HASH_SHA256; /* for a defect that goes on */
@@ -194,18 +203,16 @@ static bool null_left_out(struct negotiation *n)
 
 static bool may_use_group(const struct negotiation *n, uint8_t id)
 {
-	bool with_concat = n->tx->concat && KEPT(n->target, NEG_CONCAT_NULL);
-
 	if (!nvc_dhgroup_known(id) || (n->host && !(n->host->dhgroups >> id & 1)))
 		return false;
-	return !with_concat || id != NVC_DH_NULL;
+	return !n->tx->concat || id != NVC_DH_NULL || !KEPT(n->target, NEG_CONCAT_NULL);
 }
 
-static bool choose_own_group(struct negotiation *n)
+static bool own_group(const struct negotiation *n, uint8_t *group)
 {
 	for (uint8_t id = NVC_DH_2048; id <= NVC_NUM_DHGROUPS; id++) {
-		n->tx->dhgid = id % NVC_NUM_DHGROUPS; /* NULL comes last */
-		if (may_use_group(n, n->tx->dhgid))
+		*group = id % NVC_NUM_DHGROUPS; /* NULL comes last */
+		if (may_use_group(n, *group))
 			return true;
 	}
 	return false;
@@ -214,11 +221,11 @@ static bool choose_own_group(struct negotiation *n)
 static bool choose_group(struct negotiation *n)
 {
 	size_t num = list_len(n, at(n, 3));
+	uint8_t own = NVC_DH_NULL;
+	bool has_own = own_group(n, &own);
 
 	if (num == 1 && at(n, GROUPS_AT) == NVC_DH_NULL && !KEPT(n->target, NEG_NULL_ALONE))
 		return false;
-	if (!KEPT(n->target, NEG_GROUP_OFFERED))
-		return choose_own_group(n);
 	for (size_t i = 0; i < num; i++) {
 		uint8_t id = at(n, GROUPS_AT + i);
 
@@ -226,11 +233,13 @@ static bool choose_group(struct negotiation *n)
 			return false;
 		if (may_use_group(n, id)) {
 			n->tx->dhgid = id;
+			if (has_own && own != id && !KEPT(n->target, NEG_GROUP_OFFERED))
+				n->tx->dhgid = own;
 			return true;
 		}
 	}
-	choose_own_group(n); /* for a defect that goes on */
-	return false;
+	n->tx->dhgid = own; /* for a defect that goes on */
+	return has_own && !KEPT(n->target, NEG_GROUP_OFFERED);
 }
 
 /* In this order: the format first, then whether SC_C may be used here, then what can be agreed on. */
@@ -265,7 +274,7 @@ static enum nvc_result load_key(const struct nvc_target *target, const struct nv
 	struct nvc_dhchap_key key = *from;
 	enum nvc_result result = NVC_OK;
 
-	if (!KEPT(target, KEY_TRANSFORM))
+	if (key.hash_id != NVC_HASH_NONE && !KEPT(target, KEY_TRANSFORM))
 		key.hash_id = NVC_HASH_NONE;
 	if (key.secret.len && (key.secret.len == hl || KEPT(target, KEY_ANY_LENGTH)))
 		result = nvc_dhchap_key_transform(&key, nvc_slice_str(nqn), out);
@@ -273,22 +282,20 @@ static enum nvc_result load_key(const struct nvc_target *target, const struct nv
 	return result;
 }
 
-/* Draws a private exponent; with defect dhval-strip-zeros one whose public value begins with 00h. */
+/* Draws a private exponent; with defect dhval-strip-zeros it goes on to one whose public value begins with 00h. */
 static enum nvc_result draw_key(struct nvc_target *target, uint8_t group, struct nvc_dh_key **key)
 {
 	uint8_t x[NVC_DH_PRIVATE_LEN];
-	bool leading_zero = !KEPT(target, CHAL_DHVAL_PAD) && group == NVC_DH_2048;
 	enum nvc_result result = NVC_OK;
 
-	for (size_t tries = 0; tries < 4096; tries++) {
-		nvc_env_random(&target->env, x, sizeof(x));
-		x[0] |= 1; /* never 0 */
-		result = nvc_dh_key_new(group, nvc_slice_of(x, sizeof(x)), key);
-		if (result != NVC_OK || !leading_zero || nvc_dh_key_public(*key).data[0] == 0)
-			break;
-		nvc_dh_key_free(*key);
-		*key = NULL;
+	nvc_env_random(&target->env, x, sizeof(x));
+	x[0] |= 1; /* never 0 */
+	if (group == NVC_DH_2048 && !KEPT(target, CHAL_DHVAL_PAD)) {
+		x[0] &= 0x7f; /* room to count up */
+		result = nvc_dh_leading_zero(group, (struct nvc_slice){NULL, 0}, NVC_SLICE(x), x);
 	}
+	if (result == NVC_OK)
+		result = nvc_dh_key_new(group, NVC_SLICE(x), key);
 	memset(x, 0, sizeof(x));
 	return result;
 }
@@ -335,9 +342,11 @@ static enum nvc_result make_challenge(
 
 static void find_descriptor(struct negotiation *n)
 {
-	size_t num = KEPT(n->target, NEG_ANY_DESCRIPTOR) ? n->msg.napd : n->msg.napd != 0;
+	size_t num = n->msg.napd;
 	size_t pos = 8;
 
+	if (num > 1 && !KEPT(n->target, NEG_ANY_DESCRIPTOR))
+		num = 1;
 	if (num > 1 && !KEPT(n->target, NEG_LENGTH))
 		num = 1;
 	for (size_t i = 0; i < num && pos + NVC_DESCRIPTOR_LEN <= n->padded.len; i++) {
@@ -380,7 +389,7 @@ uint8_t nvc_auth_negotiate(struct conn *conn, struct transaction *tx, struct nvc
 	n.msg.napd = padded[7];
 	n.host = conn->controller->host;
 	tx->sc_c = n.msg.sc_c;
-	if (!KEPT(target, SC_C_PER_TRANSACTION) && tx->sc_c)
+	if (tx->sc_c && !KEPT(target, SC_C_PER_TRANSACTION))
 		conn->last_sc_c = tx->sc_c;
 	tx->concat = tx->sc_c != NVC_SC_C_NOSC || conn->last_sc_c != NVC_SC_C_NOSC;
 	find_descriptor(&n);

@@ -140,12 +140,12 @@ static enum nvc_result session_key(const struct reply *r, struct transaction *tx
 	/* What the checks have let through is what this target takes, be it for a defect. */
 	result = nvc_dh_derive_unchecked(tx->dh, r->msg.dhval, &writer);
 	value = nvc_writer_slice(&writer);
-	while (!KEPT(r->target, KS_PAD) && value.len > 1 && value.data[0] == 0)
+	while (value.len > 1 && value.data[0] == 0 && !KEPT(r->target, KS_PAD))
 		value = nvc_slice_sub(value, 1, value.len);
 	if (result == NVC_OK)
 		result = nvc_dhchap_session_key(tx->hash_id, value, &tx->ks);
 	tx->psk_key = tx->ks;
-	if (result == NVC_OK && !KEPT(r->target, KS_HASHED))
+	if (result == NVC_OK && tx->concat && !KEPT(r->target, KS_HASHED))
 		result = nvc_secret_set(&tx->psk_key, nvc_slice_sub(value, 0, tx->hl));
 	memset(shared, 0, sizeof(shared));
 	return result;
@@ -193,7 +193,9 @@ static bool r1_equals(const struct reply *r, const struct nvc_secret *ca1, uint1
 
 	if (response(r->target, &in, false, &r1) == NVC_OK) {
 		expected = nvc_secret_slice(&r1);
-		if (!KEPT(r->target, REPLY_HL)) { /* the defect: as many bytes as the Reply says */
+		if (got.len != expected.len &&
+			!KEPT(r->target,
+				REPLY_HL)) { /* the defect: as many bytes as the Reply says */
 			size_t len = got.len < expected.len ? got.len : expected.len;
 
 			expected = nvc_slice_sub(expected, 0, len);
@@ -269,7 +271,7 @@ uint8_t nvc_auth_reply(struct conn *conn, struct transaction *tx, struct nvc_sli
 	if (!padded)
 		return NVC_RCODEEX_FAILED;
 	memcpy(padded, message.data, message.len);
-	if (!KEPT(conn->target, STATE_PER_QUEUE))
+	if (conn->target->shared_hash != tx->hash_id && !KEPT(conn->target, STATE_PER_QUEUE))
 		tx->hash_id = conn->target->shared_hash;
 	if (nvc_decode(&nvc_reply_layout, nvc_slice_of(padded, size), &r.msg, NULL, NULL) ==
 		NVC_OK) {

@@ -52,7 +52,7 @@ void nvc_command_return(struct conn *conn, const struct nvc_sqe_head *head, stru
 		nvc_conn_send(conn, &pdu);
 		pos += piece.len;
 	}
-	if (KEPT(target, C2H_SUCCESS) || !data.len)
+	if (!data.len || KEPT(target, C2H_SUCCESS))
 		nvc_command_complete(conn, head->cid, NVC_SC_SUCCESS, 0);
 }
 

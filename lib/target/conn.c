@@ -49,7 +49,7 @@ void nvc_conn_send(struct conn *conn, const struct nvc_pdu *pdu)
 		nvc_conn_close(conn, NVC_END_RST);
 		return;
 	}
-	if (!KEPT(target, SENT_PADDING))
+	if (mode.pda && !KEPT(target, SENT_PADDING))
 		mode.pda = 0;
 	if (mode.hdgst && !KEPT(target, SENT_HDGST))
 		bends[list.num++] =

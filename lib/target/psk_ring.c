@@ -125,9 +125,7 @@ void nvc_psk_publish(struct nvc_target *target, struct psk_entry *entry)
 		unlink_entry(target, oldest);
 		nvc_psk_free(oldest);
 	}
-	entry->expires = NVC_NEVER;
-	if (KEPT(target, PSK_LIFETIME))
-		entry->expires = nvc_env_now(&target->env) + NVC_SEC(target->limits.psk_lifetime);
+	entry->expires = nvc_env_now(&target->env) + NVC_SEC(target->limits.psk_lifetime);
 	entry->next = target->psks;
 	target->psks = entry;
 }
@@ -151,6 +149,8 @@ void nvc_psk_expire(struct nvc_target *target, uint64_t now)
 	while (*link) {
 		struct psk_entry *entry = *link;
 
+		if (entry->expires <= now && !KEPT(target, PSK_LIFETIME))
+			entry->expires = NVC_NEVER;
 		if (entry->expires > now) {
 			link = &entry->next;
 			continue;
@@ -182,7 +182,8 @@ const struct psk_entry *nvc_psk_find(const struct nvc_target *target, const char
 	uint64_t now = nvc_env_now(&target->env);
 
 	for (const struct psk_entry *e = target->psks; e; e = e->next) {
-		if (e->expires <= now || !matches(target, e->identity, identity))
+		if ((e->expires <= now && KEPT(target, PSK_LIFETIME)) ||
+			!matches(target, e->identity, identity))
 			continue;
 		if (e->generated ? KEPT(target, PSK_KNOWN) : KEPT(target, PSK_CONFIGURED))
 			return e;

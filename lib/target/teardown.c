@@ -204,6 +204,25 @@ static void do_step(struct conn *conn, enum step step)
 	}
 }
 
+/* Whether leaving the step out would leave anything different. */
+static bool matters(const struct conn *conn, enum step step)
+{
+	switch (step) {
+	case PUBLISH:
+	case RETIRE:
+	case DROP_PSK:
+		return conn->tx_auth && conn->tx_auth->psk;
+	case FORGET:
+		return conn->tx_auth;
+	case KEEP_TLS:
+		return conn->knows_tls;
+	case OPEN:
+		return !conn->authenticated;
+	default:
+		return true;
+	}
+}
+
 /* A step left out mostly means that nothing happens; where it means keeping something, that is lost. */
 static void leave_out(struct conn *conn, enum step step, enum teardown_event event)
 {
@@ -253,7 +272,8 @@ void nvc_teardown(struct conn *conn, enum teardown_event event)
 
 		if (cell == RULE_NONE)
 			continue;
-		if (cell == ALWAYS || nvc_rule_kept(rules, (enum rule)cell))
+		if (cell == ALWAYS || !matters(conn, order[i]) ||
+			nvc_rule_kept(rules, (enum rule)cell))
 			do_step(conn, order[i]);
 		else
 			leave_out(conn, order[i], event);
