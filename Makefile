@@ -102,6 +102,11 @@ coverage: ## line and branch coverage of lib/ from the unit tests and the suites
 
 C_FILES := $(sort $(wildcard lib/*/*.[ch] suites/*.[ch] harness/engine/*.[ch] tests/*/*.[ch] tests/bench/*.[ch]))
 
+.PHONY: docs
+docs: $(ENGINE) ## generate docs/requirements.md; a test fails when it is stale
+	$(RUNNER) list --coverage -o markdown > docs/requirements.md.new
+	mv docs/requirements.md.new docs/requirements.md
+
 .PHONY: lint
 lint: ## clang-format, clang-tidy, cppcheck
 	clang-format --dry-run --Werror $(C_FILES)

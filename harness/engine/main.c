@@ -66,9 +66,8 @@ static void list_all(void)
 				"ends", nvc_ends_name(row->ends)));
 	}
 	for (size_t i = 0; nvc_observer_checks(i) != REQ_NONE; i++)
-		events_write(STDOUT_FILENO,
-			json_pack("{s:{s:s}}", "observer", "requirement",
-				nvc_requirement(nvc_observer_checks(i))->id));
+		events_write(STDOUT_FILENO, json_pack("{s:{s:s}}", "observer", "requirement",
+						    nvc_requirement(nvc_observer_checks(i))->id));
 	for (size_t i = 0; nvc_target_defect_at(i, &defect); i++)
 		events_write(STDOUT_FILENO,
 			json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:b}}", "defect", "name",
@@ -140,7 +139,8 @@ int main(int argc, char **argv)
 		return with_config(engine_target);
 	if (strcmp(verb, "replay") == 0)
 		return with_config(engine_replay);
-	fprintf(stderr, "usage: nvme-conform-engine list|run|probe|target|replay (called by nvme-conform; "
-			"configuration on standard input)\n");
+	fprintf(stderr,
+		"usage: nvme-conform-engine list|run|probe|target|replay (called by nvme-conform; "
+		"configuration on standard input)\n");
 	return STATUS_USAGE;
 }

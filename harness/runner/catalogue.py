@@ -36,6 +36,9 @@ class Requirement:
     statement: str = ""
     citation: str = ""
     area: str = ""
+    stimulus: str = ""
+    expected: str = ""
+    ends: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,15 @@ class Defect:
     text: str = ""
     requirement: str = ""
     origin: str = ""
+    rule: str = ""
     named: bool = False
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Observed names a requirement that some check of the observer judges."""
+
+    requirement: str
 
 
 @dataclass
@@ -56,6 +67,7 @@ class Catalogue:
     cases: dict = field(default_factory=dict)
     requirements: dict = field(default_factory=dict)
     defects: dict = field(default_factory=dict)
+    observed: dict = field(default_factory=dict)  # requirements that the observer judges
 
     def requirement(self, ident):
         """requirement returns the requirement with this id, or an empty one for an id that is not listed."""
@@ -71,6 +83,7 @@ def read(objects):
             ("case", Case, catalogue.cases, "id"),
             ("requirement", Requirement, catalogue.requirements, "id"),
             ("defect", Defect, catalogue.defects, "name"),
+            ("observer", Observed, catalogue.observed, "requirement"),
         ):
             if not isinstance(entry, dict) or kind not in entry:
                 continue
@@ -111,6 +124,9 @@ def _lint(catalogue):
         for ident in case.checks:
             if ident not in catalogue.requirements:
                 problems.append(f"case {case.id} checks {ident}, which is no requirement")
+    for ident in catalogue.observed:
+        if ident not in catalogue.requirements:
+            problems.append(f"the observer judges {ident}, which is no requirement")
     for requirement in catalogue.requirements.values():
         if requirement.level not in LEVELS:
             problems.append(f"requirement {requirement.id} has the unknown level {requirement.level}")

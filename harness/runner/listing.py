@@ -6,7 +6,8 @@ import json
 import sys
 
 from . import catalogue as cat
-from . import engine
+from . import coverage, engine
+from .errors import EXIT_FAIL, EXIT_OK, UsageError
 from .redaction import Redactor
 from .terminal import Printer, clean, table
 
@@ -16,40 +17,37 @@ def add_arguments(parser):
     parser.add_argument("patterns", nargs="*", metavar="GLOB", help="only ids that match")
     which = parser.add_mutually_exclusive_group()
     for name, text in (("cases", "conformance cases (default)"), ("requirements", "the catalogue of requirements"),
-                       ("defects", "ways to break the reference target"), ("coverage", "requirements and their cases")):
+                       ("defects", "ways to break the reference target"), ("coverage", "what covers each requirement")):
         which.add_argument(f"--{name}", dest="what", action="store_const", const=name, help=text)
-    parser.add_argument("-o", "--output-format", choices=("normal", "json"), default="normal", help="how to print it")
+    parser.add_argument("-o", "--output-format", choices=("normal", "json", "markdown"), default="normal",
+                        help="how to print it; markdown for --coverage only")
 
 
 def main(args):
-    """main runs `nvme-conform list` and returns its exit status."""
+    """main runs `nvme-conform list` and returns its exit status: 1 when the coverage has a hole that nothing explains."""
+    if args.output_format == "markdown" and args.what != "coverage":
+        raise UsageError("-o markdown is for --coverage: it makes docs/requirements.md")
     catalogue = cat.read(engine.list_objects())
     what = args.what or "cases"
     store, noun = {"cases": (catalogue.cases, "case"), "requirements": (catalogue.requirements, "requirement"),
                    "defects": (catalogue.defects, "defect"), "coverage": (catalogue.requirements, "requirement")}[what]
     chosen = [store[name] for name in cat.select(args.patterns, store, noun)]
     if what == "coverage":
-        rows = coverage(catalogue, chosen)
+        rows = coverage.rows(catalogue, chosen)
     else:
         rows = [dataclasses.asdict(item) for item in chosen]
     printer = Printer(Redactor(), sys.stdout)
     if args.output_format == "json":
         printer.line(json.dumps(rows, indent=1))
-        return 0
-    for line in _normal(what, rows):
-        printer.line(line)
-    return 0
-
-
-def coverage(catalogue, requirements):
-    """coverage returns the requirements with the ids of the cases that judge them; instances of one case count as one."""
-    cases = {}
-    for case in catalogue.cases.values():
-        for ident in case.checks:
-            plain = case.id.split("/", 1)[0]
-            if plain not in cases.setdefault(ident, []):
-                cases[ident].append(plain)
-    return [{**dataclasses.asdict(item), "cases": cases.get(item.id, [])} for item in requirements]
+    elif args.output_format == "markdown":
+        printer.line(coverage.page(rows).rstrip("\n"))
+    else:
+        for line in _normal(what, rows):
+            printer.line(line)
+    holes = coverage.problems(catalogue, rows) if what == "coverage" else []
+    for line in holes:
+        print(f"nvme-conform: {clean(line)}", file=sys.stderr)
+    return EXIT_FAIL if holes else EXIT_OK
 
 
 def _normal(what, rows):
@@ -59,6 +57,11 @@ def _normal(what, rows):
         return table([[row["id"], row["level"], row["citation"], clean(row["statement"])] for row in rows])
     if what == "defects":
         return table([[row["name"], row["requirement"], clean(row["text"])] for row in rows])
-    lines = table([[row["id"], row["level"], ", ".join(row["cases"]) or "(no case)"] for row in rows])
-    covered = sum(1 for row in rows if row["cases"])
-    return lines + [f"{covered} of {len(rows)} requirements have a case"]
+    lines = []
+    for row in rows:
+        lines.append(f"{row['id']}  {row['level']}: {clean(row['statement'])} ({clean(row['citation'])})")
+        named = (("cases", ", ".join(row["cases"])), ("observer", coverage.observed_where(row)),
+                 ("rules", ", ".join(row["rules"])), ("defects", ", ".join(row["defects"])),
+                 ("no case", clean(row["reason"]) or "(and no reason)" * (not row["cases"])))
+        lines += [f"    {label:<10}{clean(text)}" for label, text in named if text]
+    return [*lines, coverage.totals(rows)]

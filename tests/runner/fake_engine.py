@@ -31,7 +31,9 @@ LIST = [
               "teardown": "closed", "slow": True}},
     {"defect": {"name": "free-sq-on-success", "text": "Frees too much", "requirement": "C-205", "origin": "Linux 7.1",
                 "named": True}},
-    {"defect": {"name": "row-7", "text": "Row 7 is off", "requirement": "C-001", "origin": "generated", "named": False}},
+    {"observer": {"requirement": "C-900"}},
+    {"defect": {"name": "row-7", "text": "Row 7 is off", "requirement": "C-001", "origin": "generated", "rule": "row-7",
+                "named": False}},
 ]
 FAKE = json.loads(os.environ.get("FAKE", "{}"))
 

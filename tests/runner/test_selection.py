@@ -75,11 +75,6 @@ class List(RunnerTest):
     def test_defects(self):
         self.assertEqual([row["name"] for row in self.listed("--defects")], ["free-sq-on-success", "row-7"])
 
-    def test_coverage(self):
-        covered = {row["id"]: row["cases"] for row in self.listed("--coverage")}
-        self.assertEqual(covered["C-001"], ["auth.pair"])
-        self.assertEqual(covered["C-900"], [])
-
     def test_normal(self):
         done = self.invoke("list", "timer.*")
         self.assertEqual(done.stdout.split(), ["timer.expires", "C-086", "The", "timer"])
