@@ -105,7 +105,7 @@ CASE(sgl_length, .id = "fabrics.send-length",
 
 /* {AL, SGL length} */
 static const struct case_param receive_lengths[] = {{"al-4096-sgl-64", {4096, 64}},
-	{"al-64-sgl-4096", {64, 4096}}, {"al-4096-sgl-ffffffffh", {4096, -1}}, {NULL, {0}}};
+	{"al-4092-sgl-4096", {4092, 4096}}, {"al-4096-sgl-ffffffffh", {4096, -1}}, {NULL, {0}}};
 
 CASE(receive_length, .id = "fabrics.receive-length",
 	.title = "An AL that is not the length of the SGL is refused, and gigabytes are refused at "
@@ -178,18 +178,16 @@ CASE(disconnect, .id = "fabrics.disconnect-on-admin-queue",
 	expect_served(t, REQ_C_064, admin);
 }
 
-/* What a property has to read as once the controller is enabled. */
+/* What a property reads as after Connect, when nothing has been written yet. */
 static bool value_ok(uint32_t ofst, uint64_t value)
 {
 	switch (ofst) {
 	case NVC_PROP_CAP: /* MQES, CQR */
 		return (value & 0xffff) != 0 && (value >> 16 & 1);
-	case NVC_PROP_VS: /* 1.0 to 2.x, and nothing in the byte that is reserved in 1.0 and small ever since */
+	case NVC_PROP_VS: /* 1.0 to 2.x */
 		return value >> 16 >= 1 && value >> 16 <= 2 && (value >> 8 & 0xff) <= 9;
-	case NVC_PROP_CC:
-		return value == NVC_CC_ENABLE;
-	default:
-		return value == NVC_CSTS_RDY;
+	default: /* CC and CSTS: not enabled, not ready */
+		return value == 0;
 	}
 }
 
@@ -212,7 +210,7 @@ CASE(property, .id = "fabrics.property-get",
 	.checks = {REQ_C_066}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE,
 	.params = properties)
 {
-	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
+	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY));
 	const struct nvc_cmd_property fields = {.head.opc = NVC_OPC_FABRICS,
 		.fctype = NVC_FCTYPE_PROPERTY_GET,
 		.ofst = (uint32_t)param[0],
@@ -221,6 +219,8 @@ CASE(property, .id = "fabrics.property-get",
 		.layout = &nvc_cmd_property_get_layout, .fields = &fields};
 	struct nvc_completion done = {0};
 
+	if (test_running(t) && nvc_queue_info(admin)->atr)
+		authenticate(t, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 	if (!command_answer(t, REQ_C_066, admin, &command, &done))
 		return;
 	if (!param[2]) {

@@ -60,7 +60,7 @@ CASE(digest, .id = "transport.digests",
 		info->num_violations ? info->violation : "nothing wrong");
 }
 
-static const struct case_param alignments[] = {{"1", {1}}, {"7", {7}}, {"31", {31}}, {NULL, {0}}};
+static const struct case_param alignments[] = {{"3", {3}}, {"7", {7}}, {"31", {31}}, {NULL, {0}}};
 
 CASE(hpda, .id = "transport.hpda",
 	.title = "C2HData is aligned as HPDA asks, or HPDA is refused as unsupported",
@@ -159,11 +159,18 @@ CASE(capsule_header, .id = "transport.capsule",
 	.params = capsule_faults)
 {
 	const struct header_field *field = &header_fields[param[0]];
+	const struct nvc_bends *bends = NVC_BENDS(
+		{.field = field->name, .kind = NVC_BEND_SET, .value = (uint32_t)param[1]});
+	/* To who goes on behind a PLEN of 8 the SQE looks like a PDU, with NSID as its PLEN: one of another fault. */
+	const struct nvc_cmd_nvme fields = {.head.opc = NVC_ADMIN_KEEP_ALIVE, .nsid = 64};
+	const struct nvc_command keep_alive = {
+		.layout = &nvc_cmd_nvme_layout, .fields = &fields, .pdu_bends = bends};
 	struct nvc_queue *admin = connect_admin(t, test_host(t));
 
-	submit_send(t, admin, 72, false,
-		NVC_BENDS(
-			{.field = field->name, .kind = NVC_BEND_SET, .value = (uint32_t)param[1]}));
+	if (param[0] == PDO)
+		submit_send(t, admin, 72, false, bends);
+	else
+		submit(t, admin, &keep_alive);
 	expect_fatal(t, (enum req_id)param[2], admin,
 		TERM_AT(FES(NVC_FES_INVALID_FIELD), field->offset));
 }
