@@ -42,7 +42,7 @@ static const struct nvc_cmd_auth auth_send = {.head.opc = NVC_OPC_FABRICS,
 	.secp = NVC_SECP,
 	.length = 72};
 
-/* An Authentication Send of 72 zeros with a bent SQE, after which an ordinary authentication has to work. */
+/* An Authentication Send of 72 zeros with a bent SQE; its answer is judged. */
 static void expect_send_refused(struct test *t, enum req_id req, const struct nvc_bends *bends,
 	bool r2t, const char *expected, struct codes statuses)
 {
@@ -133,6 +133,33 @@ CASE(receive_length, .id = "fabrics.receive-length",
 	if (command_answer(t, REQ_C_079, auth->queue, &command, &done))
 		expect_answer_status(t, REQ_C_079, &done, "status 00Fh or 002h",
 			CODES(NVC_SC_DATA_SGL_LENGTH, NVC_SC_INVALID_FIELD));
+}
+
+CASE(tail, .id = "fabrics.receive-tail",
+	.title = "Behind the message an Authentication Receive returns zeros or nothing",
+	.checks = {REQ_C_086, REQ_C_081}, .needs = NEED_AUTH)
+{
+	struct nvc_auth *auth = transaction(
+		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	const struct nvc_cmd_auth receive = {.head.opc = NVC_OPC_FABRICS,
+		.fctype = NVC_FCTYPE_AUTH_RECEIVE,
+		.spsp0 = NVC_SPSP0,
+		.spsp1 = NVC_SPSP1,
+		.secp = NVC_SECP,
+		.length = 8192};
+	const struct nvc_command command = {
+		.layout = &nvc_cmd_auth_receive_layout, .fields = &receive, .in_len = 8192};
+	const size_t len = 16 + 32 + 256; /* of a Challenge for SHA-256 and ffdhe2048 */
+	struct nvc_completion done = {0};
+
+	offer(auth, NVC_HASH_SHA256, NVC_DH_2048);
+	send_negotiate(t, auth);
+	if (!command_answer(t, REQ_C_081, auth->queue, &command, &done))
+		return;
+	expect_true(t, REQ_C_081, done.status == NVC_SC_SUCCESS && done.data.len >= len,
+		"a Challenge of 304 bytes", "status %03Xh, %zu bytes", done.status, done.data.len);
+	expect_true(t, REQ_C_086, nvc_slice_is_zero(nvc_slice_sub(done.data, len, SIZE_MAX)),
+		"zeros behind the message", "%zu bytes behind it", done.data.len - len);
 }
 
 CASE(tl_zero, .id = "fabrics.send-nothing",
@@ -258,7 +285,7 @@ CASE(pipelined, .id = "fabrics.pipelined",
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
 	struct nvc_error err = {0};
-	uint16_t cids[NUM_AT_ONCE];
+	uint16_t cids[NUM_AT_ONCE] = {0};
 
 	for (size_t i = 0; i < NUM_AT_ONCE && test_running(t); i++)
 		if (nvc_submit_property_get(admin, NVC_PROP_CSTS, &cids[i], &err) != NVC_OK)
