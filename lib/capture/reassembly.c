@@ -10,10 +10,10 @@ enum {
 	FARTHEST = 1 << 30, /* a sequence number beyond this is no segment of this stream */
 };
 
-/* Bytes behind a hole, in the order of their sequence numbers. */
+/* Bytes behind a hole, in the order of their sequence numbers, or bytes that answer to something that is missing. */
 struct pending {
 	struct pending *next;
-	uint32_t seq;
+	uint32_t seq, ack;
 	size_t len, missing;
 	uint8_t data[];
 };
@@ -24,7 +24,7 @@ struct stream {
 	uint32_t next;	/* sequence number of the byte that is due */
 	bool lost, ended;
 	bool fin;
-	uint32_t fin_seq;
+	uint32_t fin_seq, fin_ack;
 	bool acked;
 	uint32_t acked_seq; /* what the peer has acknowledged */
 	unsigned int patience;
@@ -231,12 +231,24 @@ static void deliver(struct nvc_reassembly *reassembly, struct entry *entry, int 
 		lose(reassembly, entry, side, "packets are cut short in the capture (snap length)");
 }
 
-static void deliver_pending(struct nvc_reassembly *reassembly, struct entry *entry, int side)
+/* Whether everything is there that the peer had sent when this was acknowledged. What answers to bytes that are missing
+ * must not be shown before them: it would look like an answer to nothing. */
+static bool is_due(const struct entry *entry, int side, uint32_t ack)
+{
+	const struct stream *peer = &entry->streams[!side];
+
+	return !peer->started || peer->ended || (int32_t)(ack - peer->next) <= 0;
+}
+
+/* Hands over what has become due of `side`; tells whether there was any. */
+static bool deliver_pending(struct nvc_reassembly *reassembly, struct entry *entry, int side)
 {
 	struct stream *stream = &entry->streams[side];
+	bool any = false;
 
 	while (!stream->lost && stream->pending &&
-		(int32_t)(stream->pending->seq - stream->next) <= 0) {
+		(int32_t)(stream->pending->seq - stream->next) <= 0 &&
+		is_due(entry, side, stream->pending->ack)) {
 		struct pending *first = stream->pending;
 
 		stream->pending = first->next;
@@ -246,7 +258,9 @@ static void deliver_pending(struct nvc_reassembly *reassembly, struct entry *ent
 		deliver(reassembly, entry, side, first->seq, nvc_slice_of(first->data, first->len),
 			first->missing);
 		free(first);
+		any = true;
 	}
+	return any;
 }
 
 static enum nvc_result keep(struct nvc_reassembly *reassembly, struct entry *entry, int side,
@@ -269,8 +283,11 @@ static enum nvc_result keep(struct nvc_reassembly *reassembly, struct entry *ent
 	kept = malloc(cost_of(data.len));
 	if (!kept)
 		return NVC_E_NO_MEMORY;
-	*kept = (struct pending){
-		.next = *place, .seq = segment->seq, .len = data.len, .missing = segment->missing};
+	*kept = (struct pending){.next = *place,
+		.seq = segment->seq,
+		.ack = segment->ack,
+		.len = data.len,
+		.missing = segment->missing};
 	if (data.len)
 		memcpy(kept->data, data.data, data.len);
 	*place = kept;
@@ -317,10 +334,9 @@ static enum nvc_result take_payload(struct nvc_reassembly *reassembly, struct en
 		return NVC_OK;
 	if (segment->payload.len + segment->missing == 0)
 		return NVC_OK;
-	if (ahead > 0)
+	if (ahead > 0 || ((segment->flags & NVC_TCP_ACK) && !is_due(entry, side, segment->ack)))
 		return keep(reassembly, entry, side, segment);
 	deliver(reassembly, entry, side, segment->seq, segment->payload, segment->missing);
-	deliver_pending(reassembly, entry, side);
 	return NVC_OK;
 }
 
@@ -343,24 +359,41 @@ static bool is_new_life(const struct entry *entry, int side, const struct nvc_se
 	       stream->started && stream->first != segment->seq;
 }
 
-static void take_flags(struct nvc_reassembly *reassembly, struct entry *entry, int side,
+static void take_fin(struct nvc_reassembly *reassembly, struct entry *entry, int side)
+{
+	struct stream *stream = &entry->streams[side];
+
+	if (!stream->fin || stream->lost || stream->ended || stream->next != stream->fin_seq ||
+		!is_due(entry, side, stream->fin_ack))
+		return;
+	stream->next++;
+	end_side(reassembly, entry, side, false);
+}
+
+/* Hands over everything that a segment of `side` made due. */
+static void settle(struct nvc_reassembly *reassembly, struct entry *entry, int side,
 	const struct nvc_segment *segment)
 {
 	struct stream *stream = &entry->streams[side];
 	const size_t len = segment->payload.len + segment->missing;
+	bool any;
 
 	if ((segment->flags & NVC_TCP_FIN) && !stream->fin) {
 		stream->fin = true;
 		stream->fin_seq = segment->seq + (uint32_t)len;
+		stream->fin_ack = segment->ack;
 	}
+	do {
+		any = deliver_pending(reassembly, entry, side);
+		any = deliver_pending(reassembly, entry, !side) || any;
+	} while (any);
 	watch_hole(reassembly, entry, side);
 	watch_hole(reassembly, entry, !side);
-	if (stream->fin && !stream->lost && !stream->ended && stream->next == stream->fin_seq) {
-		stream->next++;
-		end_side(reassembly, entry, side, false);
-	} else if (segment->flags & NVC_TCP_RST) {
+	take_fin(reassembly, entry, side);
+	if (!entry->over)
+		take_fin(reassembly, entry, !side);
+	if (!entry->over && (segment->flags & NVC_TCP_RST))
 		end_side(reassembly, entry, side, true);
-	}
 }
 
 enum nvc_result nvc_reassembly_segment(
@@ -402,6 +435,6 @@ enum nvc_result nvc_reassembly_segment(
 		behind.seq++;
 	result = take_payload(reassembly, entry, side, &behind);
 	if (result == NVC_OK && !entry->over)
-		take_flags(reassembly, entry, side, &behind);
+		settle(reassembly, entry, side, &behind);
 	return result;
 }
