@@ -308,6 +308,8 @@ static void take_opened(struct nvc_tls13 *tls, int index, uint8_t *plain, size_t
 	}
 }
 
+/* Whether records that nothing opened are more than a handshake has. Data of the client comes after all of the server's
+ * handshake (RFC 8446, 2). */
 static bool too_many_unopened(const struct nvc_tls13 *tls, int index)
 {
 	const unsigned int most = index == 0 ? HANDSHAKE_RECORDS_CLIENT : HANDSHAKE_RECORDS_SERVER;
@@ -339,7 +341,7 @@ static void take_record(struct nvc_tls13 *tls, int index, struct nvc_slice recor
 		side->opened = true;
 		take_opened(tls, index, plain, len);
 		OPENSSL_cleanse(plain, sizeof(plain));
-	} else if (side->opened) {
+	} else if (side->opened || (index == 1 && tls->sides[0].opened)) {
 		tls->state = NVC_TLS13_BROKEN;
 	} else {
 		side->unopened++;
