@@ -201,6 +201,12 @@ class Ledger:
             "observations": Counter(observation.verdict for observation in self.observations.values()),
         }
 
+    def verdicts(self):
+        """verdicts returns the verdicts alone, in the form of results.json."""
+        return {"cases": [{"id": result.case.id, "behaviour": result.behaviour, "teardown": result.teardown}
+                          for result in self.results.values()],
+                "observations": [{"id": seen.id, "verdict": seen.verdict} for seen in self.observations.values()]}
+
     def exit_status(self):
         """exit_status weighs the whole account: the tester's error hides nothing behind it, a fail outranks what could not be
         judged, and a run that judged nothing is no clean run."""

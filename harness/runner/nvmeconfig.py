@@ -12,7 +12,7 @@ from .errors import UsageError
 HOSTNQN_FILE = "/etc/nvme/hostnqn"
 HOSTID_FILE = "/etc/nvme/hostid"
 UUID_NQN = "nqn.2014-08.org.nvmexpress:uuid:"
-LARGEST_JSON = 1 << 22
+LARGEST_JSON = 1 << 26
 
 
 @dataclass

@@ -119,6 +119,17 @@ class Target:
     def is_reference(self):
         return self.config == "reference"
 
+    def effects(self):
+        """effects returns what a run will do to this target, in sentences; the reference target is ours to break."""
+        if self.is_reference:
+            return []
+        hosts = self.config.get("hosts")
+        names = f"{len(hosts)} host identities" if isinstance(hosts, list) and len(hosts) != 1 else "the host identity"
+        return [f"On this target the run makes associations as {names} given, breaks some of them off, and ends them all.",
+                "Where these hosts do secure channel concatenation, the PSK generated for them is replaced; another association "
+                "of the same host NQN with this subsystem may lose its connection.",
+                "Nothing is written to a namespace, and nothing of the target's configuration is changed."]
+
 
 SINGLE = ("traddr", "trsvcid", "nqn", "hostnqn", "hostid", "dhchap_secret", "dhchap_ctrl_secret", "dhchap_secret_file",
           "dhchap_ctrl_secret_file", "tls_key", "tls_key_file")

@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass
 
 from . import catalogue as cat
-from . import engine, options, summary
+from . import diff, engine, options, records, selection, summary
 from .accounting import Ledger
-from .errors import EXIT_INTERRUPTED, EXIT_USAGE, ToolError, UsageError
+from .errors import EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_USAGE, ToolError, UsageError
 from .redaction import Redactor
 from .reports import Reports, finish
 from .terminal import Printer, Progress, clean
@@ -66,7 +66,9 @@ def add_arguments(parser):
     add("--captures", choices=("fail", "all", "none"), default="fail", help="which cases leave a pcapng (default fail)")
     add("--no-secrets", action="store_true", help="leave the TLS secrets out of the captures")
     add("-v", "--verbose", action="store_true", help="a line per case, with its steps")
+    add("--last", action="append", default=[], metavar="CASE-GLOB", help="run these after all others: they may break the target")
     add("--slow", action="store_true", help="also the cases that wait for minutes in real time")
+    selection.add_arguments(group)
 
 
 @dataclass
@@ -85,10 +87,12 @@ class Run:
     program: str
     keylog: str = None
     captures: dict = None
+    chosen: tuple = ()  # the words that chose the cases
+    since: records.Record = None
 
     def header(self):
         return {"target": self.target.text, "seed": self.seed, "defects": self.defects, "fault": self.fault,
-                "timeout_s": self.timeout, "slow": self.slow, "started": self.started, "command": self.again()}
+                "timeout_s": self.timeout, "slow": self.slow, "started": self.started, "command": self.again(*self.chosen)}
 
     def again(self, *idents):
         """again returns the command that runs these cases (none: all) again, with seed and without secrets."""
@@ -138,14 +142,20 @@ def prepare(args, catalogue, redactor):
     for name in args.defect:
         if name not in catalogue.defects:
             raise UsageError(f"unknown defect {name!r}; nvme-conform list --defects shows all")
-    idents = cat.select(args.cases, catalogue.cases, "case")
+    earlier = records.load(args.rerun_failed) if args.rerun_failed else None
+    since = records.load(args.only_changed_since) if args.only_changed_since else None
+    idents = selection.cases(args, catalogue, earlier)
     # One case at a time for a real target: its controller keeps one transaction per host identity.
     jobs = args.jobs or (os.cpu_count() or 1)
     jobs = min(jobs, len(idents)) if target.is_reference else 1
-    seed = secrets.randbits(32) if args.seed is None else args.seed
+    seed = selection.seed_of(earlier) if earlier and args.seed is None else args.seed
+    seed = secrets.randbits(32) if seed is None else seed
+    chosen = args.cases + ([] if args.level == "all" else ["--level", args.level])
+    chosen += ["--rerun-failed", args.rerun_failed] if args.rerun_failed else []
     started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     return Run(target, [catalogue.cases[ident] for ident in idents], seed, sorted(set(args.defect)), args.fault,
-               args.timeout, args.slow, jobs, started, program_name(), args.keylog)
+               args.timeout, args.slow, jobs, started, program_name(), args.keylog,
+               chosen=tuple(chosen), since=since)
 
 
 def silence(run):
@@ -244,7 +254,7 @@ def main(args):
         run = prepare(args, catalogue, redactor)
         reports = Reports(args.output_dir, redactor)
         run.captures = {"mode": args.captures, "directory": reports.path("captures"), "secrets": not args.no_secrets,
-                        "command": run.again()}
+                        "command": run.again(*run.chosen)}
     except (UsageError, ToolError) as error:
         raise type(error)(redactor.text(str(error))) from None
     try:
@@ -255,11 +265,26 @@ def main(args):
         reports.close()
 
 
+def _status(ledger, changes):
+    """_status weighs the account; with changes since an earlier run, only these weigh. What the tester or the user got wrong
+    outranks them, and a run that judged nothing has not shown that nothing changed."""
+    status = ledger.exit_status()
+    judged = any(result.behaviour in ("pass", "warn", "fail") for result in ledger.results.values())
+    if changes is None or status == EXIT_TOOL or not judged:
+        return status
+    changed = diff.exit_status(changes)
+    return EXIT_CANNOT_JUDGE if changed == EXIT_OK and ledger.unmet else changed
+
+
 def _conduct(args, run, ledger, reports, redactor):
     as_json = args.output_format == "json"
     printer = Printer(redactor, sys.stderr if as_json else sys.stdout)
     broken = f" with {', '.join(run.defects)}" if run.defects else ""
     printer.line(f"{len(run.cases)} cases against {clean(run.target.text)}{broken}, seed 0x{run.seed:x}")
+    for line in run.target.effects():
+        printer.line(line)
+    # The reader of a long run, or of one that stops half-way, is to know this before it starts.
+    printer.stream.flush()
     screen = Screen(args, printer, run)
     conductor = Conductor(run, ledger, lambda event, line: reports.event_line(line), screen.result)
     reports.event({"event": "session", **run.header()})
@@ -278,13 +303,15 @@ def _conduct(args, run, ledger, reports, redactor):
     for need in run.target.claims:
         ledger.claim(need)
     seconds = time.monotonic() - begun
-    status = EXIT_INTERRUPTED if interrupted else ledger.exit_status()
+    # What was not run has not gone.
+    changes = [row for row in diff.changes(run.since.results, ledger.verdicts()) if row[1] != "gone"] if run.since else None
+    status = EXIT_INTERRUPTED if interrupted else _status(ledger, changes)
     reports.event({"event": "session-end", "exit_status": status})
     results = finish(reports, run, ledger, status, seconds)
     if as_json:
         Printer(redactor, sys.stdout).line(json.dumps(results, indent=1))
     else:
-        summary.print_all(printer, ledger, run, status, seconds)
+        summary.print_all(printer, ledger, run, status, seconds, changes)
         names = "results.json, events.jsonl, ktap.txt, junit.xml"
         printer.line(f"reports in {reports.shown()}: {names}")
     return status

@@ -5,6 +5,7 @@ from collections import Counter
 
 from .accounting import BEHAVIOURS
 from .catalogue import area_of
+from .diff import KINDS, shown
 from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK
 from .terminal import clean, table
 
@@ -109,21 +110,32 @@ def last_line(ledger, status, seconds):
     return f"{word}: {len(ledger.results)} cases in {seconds:.1f} s: {', '.join(parts)}"
 
 
-def print_all(printer, ledger, run, status, seconds):
-    """print_all prints the end of a run in the order a reader needs: evidence, counts, verdict."""
+def print_all(printer, ledger, run, status, seconds, changes=None):
+    """print_all prints the end of a run in the order a reader needs: evidence, counts, verdict. changes: what differs from the
+    earlier run (diff.changes) and is alone of interest; None: everything is."""
     printer.line()
     order = ("skip", "warn", "inconclusive", "error", "fail")
-    results = [result for result in ledger.results.values() if not result.clean]
+    wanted = None if changes is None else {ident for ident, _, _, _ in changes}
+    results = [result for result in ledger.results.values()
+               if not result.clean and (wanted is None or result.case.id in wanted)]
     alike = _alike(results)
     results = [result for result in results if not any(result in group for group in alike)]
     for result in sorted(results, key=lambda r: order.index(r.behaviour) if r.behaviour in order else len(order)):
         explain(printer, ledger, result, run.again, run.target.note)
     for seen in ledger.observations.values():
-        observed(printer, ledger, seen, run.again)
+        if wanted is None or seen.id in wanted:
+            observed(printer, ledger, seen, run.again)
     for group in alike:
         _print_alike(printer, group, run.again)
     for text in counts_table(ledger):
         printer.line(text)
+    for kind, title in KINDS.items() if changes else ():
+        rows = [[f"  {clean(ident)}", shown(before), "->", shown(after)] for ident, found, before, after in changes if found == kind]
+        if rows:
+            for line in [f"{title} since then: {len(rows)}", *table(rows)]:
+                printer.line(line)
+    if changes is not None:
+        printer.line(f"{len(changes)} results differ from {clean(run.since.directory)}; only these are shown and count")
     for text in ledger.unmet:
         printer.line(f"claim not met: {clean(text)}")
     for text in ledger.faults:
