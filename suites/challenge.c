@@ -21,13 +21,19 @@ CASE(value, .id = "challenge.public-value",
 	struct nvc_host *host = host_as(t, want_pair(NVC_HASH_SHA256, param[0]));
 	struct nvc_auth *auth =
 		transaction(t, connect_admin(t, host), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
-	struct nvc_challenge challenge = {0};
+	struct nvc_auth_received received = {0};
+	struct nvc_challenge challenge;
 	enum nvc_dh_check check;
+	char text[256];
 
 	offer(auth, NVC_HASH_SHA256, param[0]);
 	send_negotiate(t, auth);
-	if (!take_challenge(t, auth, &challenge))
+	if (!receive_answer(t, REQ_C_125, auth, "Challenge", &received))
 		return;
+	expect_true(t, REQ_C_125,
+		received.kind == NVC_RECEIVED_MESSAGE && received.message == NVC_MSG_CHALLENGE,
+		"Challenge", "%s", nvc_auth_received_text(&received, text, sizeof(text)));
+	challenge = received.challenge; /* be it one that cannot be answered */
 	expect_true(t, REQ_C_121, challenge.dhvlen == nvc_dhgroup_len(challenge.dhgid),
 		"DHVLEN is the size of the group", "DHVLEN %u with DHgID %02Xh", challenge.dhvlen,
 		challenge.dhgid);

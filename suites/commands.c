@@ -102,25 +102,11 @@ CASE(open_host, .id = "commands.no-authentication-required",
 		expect_true(t, REQ_C_057,
 			!nvc_queue_info(admin)->atr && !nvc_queue_info(admin)->ascr, "ATR=0 ASCR=0",
 			"ATR=%d ASCR=%d", nvc_queue_info(admin)->atr, nvc_queue_info(admin)->ascr);
+	expect_status(t, REQ_C_075, admin, CMD_PROPERTY_SET, CODES(NVC_SC_SUCCESS));
 	enable(t, admin);
 	expect_status(t, REQ_C_075, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 	expect_status(t, REQ_C_075, admin, CMD_KEEP_ALIVE, CODES(NVC_SC_SUCCESS));
 	expect_status(t, REQ_C_075, admin, CMD_PROPERTY_GET, CODES(NVC_SC_SUCCESS));
-}
-
-CASE(before_success2, .id = "commands.before-success2",
-	.title = "What is served between Success1 and Success2 of a two-way authentication is on "
-		 "record",
-	.checks = {REQ_C_133}, .needs = NEED_BIDI | NEED_ATR)
-{
-	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY_BIDI));
-	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_BIDIRECTIONAL);
-
-	send_negotiate(t, auth);
-	receive_challenge(t, auth);
-	send_reply(t, auth);
-	receive_success1(t, auth);
-	expect_status(t, REQ_C_133, admin, CMD_PROPERTY_SET, CODES(NVC_SC_AUTH_REQUIRED));
 }
 
 static const struct case_param security_fields[] = {{"secp-00h", {0, 0x00}},

@@ -41,11 +41,9 @@ CASE(data, .id = "concat.data",
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
-	struct nvc_queue *io;
 
 	enable(t, admin);
-	io = connect_io(t, admin, 1, &host->psk);
-	expect_served(t, REQ_C_202, io);
+	expect_io(t, REQ_C_202, admin, 1, &host->psk);
 }
 
 CASE(clear_io, .id = "concat.clear-io-queue",
@@ -185,6 +183,28 @@ CASE(before_success2, .id = "concat.psk-before-success2",
 	if (test_running(t) && nvc_auth_tls_psk(auth, NVC_KDF_RFC8446, &psk, &err) != NVC_OK)
 		test_error(t, "%s", err.text);
 	expect_no_tls(t, REQ_C_192, host, &psk);
+}
+
+CASE(after_failure2, .id = "concat.psk-after-failure2",
+	.title = "A two-way NEWTLSPSK that the host ends by AUTH_Failure2 leaves no usable PSK",
+	.checks = {REQ_C_193}, .needs = NEED_CONCAT | NEED_BIDI, .teardown = TEARDOWN_CLOSED)
+{
+	struct nvc_host *host = host_as(t, ORDINARY_BIDI);
+	struct nvc_auth *auth =
+		transaction(t, connect_admin(t, host), NVC_SC_C_NEWTLSPSK, NVC_AUTH_BIDIRECTIONAL);
+	struct nvc_tls_psk psk = {.hash_id = 0};
+	struct nvc_error err = {0};
+
+	send_negotiate(t, auth);
+	receive_challenge(t, auth);
+	send_reply(t, auth);
+	receive_success1(t, auth);
+	send_failure2(t, auth, NVC_RCODEEX_FAILED);
+	if (test_running(t) && nvc_auth_tls_psk(auth, NVC_KDF_RFC8446, &psk, &err) != NVC_OK)
+		test_error(t, "%s", err.text);
+	expect_no_tls(t, REQ_C_193, host, &psk);
+	test_watch(t, auth->queue);
+	nvc_secret_wipe(&psk.psk);
 }
 
 CASE(new_over_tls, .id = "concat.new-over-tls",

@@ -59,6 +59,20 @@ CASE(failure2_on_reauth, .id = "failure2.during-reauthentication",
 	expect_closed(t, REQ_C_173, admin);
 }
 
+CASE(failure2_io, .id = "failure2.ends-io-queues",
+	.title = "AUTH_Failure2 on the admin queue ends the I/O queues of the association too",
+	.checks = {REQ_C_173}, .needs = NEED_AUTH | NEED_IO, .teardown = TEARDOWN_CLOSED)
+{
+	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
+	struct nvc_queue *io = connect_io(t, admin, 1, NULL);
+	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+
+	send_negotiate(t, auth);
+	receive_challenge(t, auth);
+	send_failure2(t, auth, NVC_RCODEEX_FAILED);
+	expect_closed(t, REQ_C_173, io);
+}
+
 CASE(failure2_then_new, .id = "failure2.next-association",
 	.title = "After AUTH_Failure2 a new association is served", .checks = {REQ_C_185},
 	.needs = NEED_AUTH)
@@ -223,6 +237,28 @@ CASE(closes_alone, .id = "failure1.closes-by-itself",
 	expect_closed(t, REQ_C_172, auth->queue);
 }
 
+CASE(shut, .id = "failure1.denies-commands",
+	.title = "Once a re-authentication has failed no command is served, read or not",
+	.checks = {REQ_C_174}, .needs = NEED_AUTH, .teardown = TEARDOWN_ANY)
+{
+	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
+	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_completion done = {0};
+	enum nvc_result result;
+
+	send_negotiate(t, auth);
+	receive_challenge(t, auth);
+	auth->r1 = NVC_R1_FLIPPED;
+	send_reply(t, auth);
+	if (!test_running(t))
+		return;
+	test_step(t, "Identify before AUTH_Failure1 is read");
+	result = nvc_do_identify(admin, NVC_CNS_CONTROLLER, 0, &done, NULL);
+	expect_true(t, REQ_C_174, result != NVC_OK || done.status != NVC_SC_SUCCESS,
+		"an error status or the end of the connection", "%s, status %03Xh %s",
+		nvc_result_name(result), done.status, nvc_status_name(done.status));
+}
+
 static const struct case_param states[] = {{"before-negotiate", {BEFORE_NEGOTIATE}},
 	{"after-negotiate", {AFTER_NEGOTIATE}}, {"after-challenge", {AFTER_CHALLENGE}},
 	{"after-reply", {AFTER_REPLY}}, {"after-success1", {AFTER_SUCCESS1}}, {NULL, {0}}};
@@ -241,25 +277,49 @@ CASE(disconnect, .id = "failure.host-leaves",
 	expect_new_association(t, REQ_C_186, host);
 }
 
+CASE(admin_lost, .id = "failure.admin-connection-lost",
+	.title = "When the connection of the admin queue is lost its I/O queues end too",
+	.checks = {REQ_N_007}, .needs = NEED_AUTH | NEED_IO, .teardown = TEARDOWN_CLOSED)
+{
+	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
+	struct nvc_queue *io = connect_io(t, admin, 1, NULL);
+
+	if (test_running(t))
+		nvc_queue_close(admin, NVC_END_RST);
+	expect_closed(t, REQ_N_007, io);
+}
+
 CASE(reset, .id = "failure.controller-reset",
 	.title =
 		"A controller reset in the middle of a re-authentication leaves the target serving",
-	.checks = {REQ_C_185, REQ_C_070}, .needs = NEED_AUTH)
+	.checks = {REQ_C_185, REQ_C_070}, .needs = NEED_AUTH | NEED_IO)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_ready(t, host);
+	struct nvc_queue *io = connect_io(t, admin, 1, NULL);
+	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_auth_received received = {0};
 	struct nvc_completion done = {0};
+	enum nvc_end end = NVC_END_OPEN;
+	enum nvc_result result;
+	char text[256];
 
-	send_negotiate(t, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
-	if (test_running(t)) {
-		enum nvc_result result = nvc_do_reset(admin, NULL);
-		if (result == NVC_OK)
-			result = nvc_do_enable(admin, NULL);
-		if (result == NVC_OK)
-			result = nvc_do_identify(admin, NVC_CNS_CONTROLLER, 0, &done, NULL);
-		test_observed(t, REQ_C_070, "after CC.EN 1, 0, 1 Identify gives %s, status %03Xh",
-			nvc_result_name(result), done.status);
-	}
+	send_negotiate(t, auth);
+	if (!test_running(t))
+		return;
+	result = nvc_do_reset(admin, NULL);
+	nvc_queue_await_end(io, NVC_SEC(1), &end, NULL);
+	test_observed(t, REQ_C_070, "after CC.EN 0 the I/O queue is %s", nvc_end_name(end));
+	if (result == NVC_OK)
+		result = nvc_do_enable(admin, NULL);
+	if (result == NVC_OK)
+		result = nvc_do_identify(admin, NVC_CNS_CONTROLLER, 0, &done, NULL);
+	test_observed(t, REQ_C_070, "after CC.EN 1 Identify gives %s, status %03Xh",
+		nvc_result_name(result), done.status);
+	if (result == NVC_OK && nvc_auth_receive(auth, &received, NULL) == NVC_OK)
+		test_observed(t, REQ_C_070,
+			"the transaction begun before the reset goes on with %s",
+			nvc_auth_received_text(&received, text, sizeof(text)));
 	expect_new_association(t, REQ_C_185, host);
 }
 

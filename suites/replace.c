@@ -57,13 +57,16 @@ CASE(replace_repeats, .id = "replace.repeats",
 
 CASE(new_psk, .id = "replace.new-psk-works",
 	.title = "After each of three replacements new connections work under the new PSK",
-	.checks = {REQ_C_204}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
+	.checks = {REQ_C_204, REQ_C_205}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
 
 	for (int round = 1; round <= 3; round++) {
-		authenticate(t, replacing(t, admin));
+		if (round == 1)
+			authenticate(t, replacing(t, admin));
+		else
+			expect_success(t, REQ_C_205, replacing(t, admin));
 		expect_tls(t, REQ_C_204, host, &host->psk);
 	}
 }
@@ -115,7 +118,7 @@ CASE(replace_io_psk, .id = "replace.io-queue-under-new-psk",
 
 	enable(t, admin);
 	authenticate(t, replacing(t, admin));
-	expect_served(t, REQ_C_202, connect_io(t, admin, 1, &host->psk));
+	expect_io(t, REQ_C_202, admin, 1, &host->psk);
 }
 
 CASE(replace_bidi, .id = "replace.two-way",
@@ -128,6 +131,22 @@ CASE(replace_bidi, .id = "replace.two-way",
 	expect_success(t, REQ_C_207,
 		transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_BIDIRECTIONAL));
 	expect_tls(t, REQ_C_207, host, &host->psk);
+	test_watch(t, admin);
+}
+
+CASE(replace_bidi_again, .id = "replace.after-two-way",
+	.title = "After a two-way REPLACETLSPSK the next one succeeds too, and the first PSK is "
+		 "retired",
+	.checks = {REQ_C_205, REQ_C_206}, .needs = NEED_CONCAT | NEED_BIDI,
+	.teardown = TEARDOWN_USABLE)
+{
+	struct nvc_host *host = host_as(t, ORDINARY_BIDI);
+	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
+
+	authenticate(t, transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_BIDIRECTIONAL));
+	expect_no_tls(t, REQ_C_206, host, &host->previous_psk);
+	expect_success(t, REQ_C_205, replacing(t, admin));
+	expect_tls(t, REQ_C_205, host, &host->psk);
 	test_watch(t, admin);
 }
 

@@ -301,6 +301,33 @@ void expect_served(struct test *t, enum req_id req, struct nvc_queue *queue)
 		test_judged(t, req, "a command is served");
 }
 
+struct nvc_queue *expect_io(struct test *t, enum req_id req, struct nvc_queue *admin, uint16_t qid,
+	const struct nvc_tls_psk *psk)
+{
+	const struct nvc_queue_options options = {.qid = qid, .admin = admin, .tls = psk};
+	struct nvc_queue *io = NULL;
+	struct nvc_error err = {0};
+	enum nvc_result result;
+
+	if (!test_running(t))
+		return NULL;
+	test_step(t, "connect I/O queue %u", qid);
+	result = nvc_queue_establish(nvc_queue_info(admin)->host, &options, &io, &err);
+	if (result != NVC_OK)
+		unanswered(t, req, nvc_queue_info(admin)->host, "the I/O queue is connected",
+			result, err.text);
+	expect_served(t, req, io);
+	return io;
+}
+
+void expect_open(struct test *t, enum req_id req, struct nvc_queue *queue)
+{
+	if (test_running(t))
+		expect_true(t, req, nvc_queue_info(queue)->end == NVC_END_OPEN,
+			"the connection is still open", "%s",
+			nvc_end_name(nvc_queue_info(queue)->end));
+}
+
 void expect_closed(struct test *t, enum req_id req, struct nvc_queue *queue)
 {
 	struct nvc_error err = {0};
@@ -351,7 +378,8 @@ void expect_true(
 		test_violated(t, req, expected, "%s", text);
 }
 
-void pass_time(struct test *t, uint64_t ms, struct nvc_queue *keep)
+/* REQ_NONE: nothing is judged. */
+static void let_time_pass(struct test *t, uint64_t ms, struct nvc_queue *keep, enum req_id req)
 {
 	const struct nvc_world *world = test_host(t)->world;
 	uint64_t until = nvc_env_now(&world->env) + NVC_MS(ms);
@@ -362,9 +390,26 @@ void pass_time(struct test *t, uint64_t ms, struct nvc_queue *keep)
 		struct nvc_error err = {0};
 
 		world->wait_until(world->self, keep && next < until ? next : until);
-		if (keep && nvc_do_keep_alive(keep, NULL, &err) != NVC_OK)
+		if (!keep || nvc_do_keep_alive(keep, NULL, &err) == NVC_OK)
+			continue;
+		if (req == REQ_NONE)
 			not_reached(t, "Keep Alive while time goes by", err.result, err.text);
+		else
+			unanswered(t, req, nvc_queue_info(keep)->host,
+				"Keep Alive is answered all the time", err.result, err.text);
 	}
+}
+
+void pass_time(struct test *t, uint64_t ms, struct nvc_queue *keep)
+{
+	let_time_pass(t, ms, keep, REQ_NONE);
+}
+
+void expect_kept(struct test *t, enum req_id req, uint64_t ms, struct nvc_queue *keep)
+{
+	let_time_pass(t, ms, keep, req);
+	if (test_running(t))
+		test_judged(t, req, "Keep Alive was answered for %llu ms", (unsigned long long)ms);
 }
 
 const struct case_param PARAMS_HASH_GROUP[] = {

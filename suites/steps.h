@@ -118,6 +118,9 @@ enum command {
 /* expect_status sends `command` and judges its status to be one of `statuses`. */
 void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command,
 	struct codes statuses);
+/* expect_io judges that I/O queue `qid` comes up beside `admin`, in clear or over TLS under `psk`, and serves a command. */
+struct nvc_queue *expect_io(struct test *t, enum req_id req, struct nvc_queue *admin, uint16_t qid,
+	const struct nvc_tls_psk *psk);
 /* expect_served judges that the queue is open and a harmless command on it succeeds. */
 void expect_served(struct test *t, enum req_id req, struct nvc_queue *queue);
 /* expect_closed judges that the target ends the connection within the bound. */
@@ -129,8 +132,13 @@ void expect_new_association(struct test *t, enum req_id req, struct nvc_host *ho
 void expect_true(struct test *t, enum req_id req, bool holds, const char *expected,
 	const char *seen, ...) __attribute__((format(printf, 5, 6)));
 
+/* expect_open judges that the target has not ended the connection so far. */
+void expect_open(struct test *t, enum req_id req, struct nvc_queue *queue);
+
 /* pass_time lets `ms` milliseconds go by; with `keep` (may be NULL) a Keep Alive goes out on it every second. */
 void pass_time(struct test *t, uint64_t ms, struct nvc_queue *keep);
+/* expect_kept does so and judges that each Keep Alive is answered. */
+void expect_kept(struct test *t, enum req_id req, uint64_t ms, struct nvc_queue *keep);
 
 /* test_params of 3 hashes x 6 groups etc. are written once: {hash, group}. */
 extern const struct case_param PARAMS_HASH_GROUP[]; /* value: hash id, group id */
