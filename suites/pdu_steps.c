@@ -204,6 +204,21 @@ bool expect_pdu(struct test *t, enum req_id req, struct nvc_queue *queue, enum n
 	return test_running(t);
 }
 
+uint16_t take_r2t(struct test *t, struct nvc_queue *queue, struct nvc_pdu *r2t)
+{
+	/* Linux asks for nothing up to the 16384 bytes of in-capsule data that its ports have at first. */
+	enum { ENOUGH = 32768, SPARE = 4096 };
+	const uint32_t max = test_running(t) ? nvc_queue_info(queue)->icresp.max : 0;
+	const uint32_t len = (max > SPARE && max < ENOUGH ? max : ENOUGH) - SPARE;
+	const uint16_t cid = submit_send(t, queue, len, true, NULL);
+
+	if (take_pdu(t, queue, NVC_PDU_R2T, r2t) &&
+		(r2t->xfer.offset != 0 || r2t->xfer.length != len))
+		test_inconclusive(t, "the R2T asks for %u bytes from %u, not for %u from 0",
+			r2t->xfer.length, r2t->xfer.offset, len);
+	return cid;
+}
+
 /* ---- fatal errors ---- */
 
 /* "C2HTermReq FES 01h or 06h, FEI 10, then the end" */

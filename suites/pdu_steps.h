@@ -34,6 +34,9 @@ uint16_t submit(struct test *t, struct nvc_queue *queue, const struct nvc_comman
  * which harms nobody; its data goes into the capsule, or by R2T with `r2t`. `bends` are those of the PDU. */
 uint16_t submit_send(struct test *t, struct nvc_queue *queue, size_t len, bool r2t,
 	const struct nvc_bends *bends);
+/* take_r2t submits an Authentication Send by R2T, of as many bytes as every known target asks for in this way and as fit into one
+ * H2CData, and needs one R2T for all of them. Returns its CID. */
+uint16_t take_r2t(struct test *t, struct nvc_queue *queue, struct nvc_pdu *r2t);
 /* zeros returns `len` bytes of such data. */
 struct nvc_slice zeros(size_t len);
 /* capsule writes a CapsuleCmd with a Property Get of CSTS under `cid`, as it would be sent on `queue`, into `out`. */

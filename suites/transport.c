@@ -285,17 +285,20 @@ CASE(data_digest, .id = "transport.data-digest",
 	const struct nvc_bends *flip =
 		NVC_BENDS({.field = "ddgst", .kind = NVC_BEND_XOR, .value = 1});
 	struct nvc_queue *admin = with_digest(t, host_as(t, ORDINARY), NVC_DGST_DATA, true);
-	uint16_t cid = submit_send(t, admin, 72, param[0], param[0] ? NULL : flip);
 	struct nvc_completion done = {0};
 	struct nvc_error err = {0};
 	struct nvc_pdu pdu = {0};
 	bool answered;
+	uint16_t cid;
 
-	if (param[0] && take_pdu(t, admin, NVC_PDU_R2T, &pdu)) {
-		pdu.ch.type = NVC_PDU_H2C_DATA;
-		pdu.ch.flags = NVC_FLAG_LAST;
-		pdu.data = zeros(pdu.xfer.length <= 72 ? pdu.xfer.length : 72);
+	if (param[0]) {
+		cid = take_r2t(t, admin, &pdu);
+		pdu = (struct nvc_pdu){
+			.ch = {.type = NVC_PDU_H2C_DATA, .flags = NVC_FLAG_LAST}, .xfer = pdu.xfer};
+		pdu.data = zeros(pdu.xfer.length);
 		send_pdu(t, admin, &pdu, flip);
+	} else {
+		cid = submit_send(t, admin, 72, false, flip);
 	}
 	if (!test_running(t))
 		return;
