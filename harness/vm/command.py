@@ -4,24 +4,30 @@
 import argparse
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 
 from ..runner import reports as runner_reports
-from . import gate, host_story, klog, qemu
-from .errors import (EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,
-                     GateError)
+from . import expectation, gate, host_story, klog, matrix, qemu
+from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
+                     EXIT_USAGE, GateError)
 
 PROGRAM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "nvme-conform")
 SUITE_SECONDS = 3600
 GRACE_SECONDS = 15
 POLL_SECONDS = 0.02
 SHOWN_LINES = 12
-EPILOG = """exit status: 0 all judged, nothing failed, the kernel silent; 1 something failed or the
+# What a guest of this machine needs to answer, with much to spare; more only makes hangs cost more.
+ANSWER_SECONDS = "3"
+# git bisect run takes 1 to 127 as "bad" (125 as "skip") and stops at 128 and above.
+BISECT_BROKEN = 128
+EPILOG = """exit status: 0 as the baseline expects and the kernel silent; 1 not as expected, or the
 kernel complained; 2 wrong argument; 3 this machine lacks something; 125 this kernel cannot be
-judged (git bisect run skips it); 130 interrupted"""
+judged (git bisect run skips it); 130 interrupted. With --bisect: 0 good, 1 bad, 125 skip, 128 and
+more: the harness is broken"""
 
 
 def parse(argv):
@@ -32,6 +38,8 @@ def parse(argv):
     parser.add_argument("cases", nargs="*", metavar="CASE-GLOB")
     which = parser.add_argument_group("which kernel")
     which.add_argument("--kernel", metavar="VERSION", help="a Debian kernel, such as 7.3.4")
+    which.add_argument("--kernels", metavar="A,B,C|FILE", help="several, one after the other; "
+                       "ends with one table")
     which.add_argument("--deb", nargs="+", default=(), metavar="FILE", help="its packages")
     which.add_argument("--image", metavar="FILE", help="a bzImage or vmlinux")
     which.add_argument("--modules", metavar="DIR", help="modules of --image")
@@ -42,7 +50,17 @@ def parse(argv):
     where.add_argument("--offline", action="store_true", help="only what is in the cache")
     where.add_argument("--fetch", action="store_true", help="fill the cache and stop")
     where.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
+    judged = parser.add_argument_group("what is expected")
+    judged.add_argument("--baseline", metavar="FILE", default=expectation.DEFAULT,
+                        help="default harness/baselines/linux.toml")
+    judged.add_argument("--no-baseline", action="store_true", help="every case shall pass")
+    judged.add_argument("--lenient", action="store_true",
+                        help="an expected fail that passes is no failure of the gate")
+    judged.add_argument("--update-baseline", action="store_true",
+                        help="write what is not listed into the baseline, to be explained")
+    judged.add_argument("--bisect", metavar="CASE", help="judge this one case, for git bisect run")
     how = parser.add_argument_group("how")
+    how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: guests at once")
     how.add_argument("--host", action="store_true", help="the other direction: the kernel is the "
                      "host, with nvme-cli, and connects to the reference target")
     how.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
@@ -53,9 +71,14 @@ def parse(argv):
                      help="with --host: break the reference target, to see what a host makes of it")
     how.add_argument("--keep", action="store_true", help="leave the guest running until Enter")
     how.add_argument("--seed", help="for the suite")
-    how.add_argument("--timeout", help="limit of one case, for the suite")
-    how.add_argument("-v", "--verbose", action="store_true", help="a line per case")
-    return parser.parse_args(argv)
+    how.add_argument("--timeout", default=ANSWER_SECONDS, metavar="S",
+                     help=f"how long the target may take to answer (default {ANSWER_SECONDS})")
+    how.add_argument("-v", "--verbose", action="store_true", help="a line per case; with "
+                     "--kernels: also what differs between them")
+    words = parser.parse_args(argv)
+    if words.bisect:
+        words.cases, words.no_baseline = [words.bisect], True
+    return words
 
 
 class Windows:
@@ -101,12 +124,13 @@ class Windows:
         return before[-1] if before else None
 
 
-def _suite_argv(words, profile_path, directory):
+def _suite_argv(words, profile_path, directory, last):
     argv = [sys.executable, PROGRAM, "run", *words.cases, "--profile", profile_path,
             "--output-dir", directory]
     argv += ["--seed", words.seed] if words.seed else []
-    argv += ["--timeout", words.timeout] if words.timeout else []
+    argv += ["--timeout", words.timeout]
     argv += ["--verbose"] if words.verbose else []
+    argv += [word for glob in last for word in ("--last", glob)]
     return qemu.dying_with_us(argv, "TERM")
 
 
@@ -119,11 +143,28 @@ def _end(process):
         process.wait()
 
 
-def run_suite(words, guest, directory, windows):
-    """run_suite runs `nvme-conform run` against the guest and returns its exit status."""
+def which_kernel(words):
+    """which_kernel returns the words that choose the same kernel again."""
+    chosen = ["--kernel", words.kernel] if words.kernel else ["--image", words.image or ""]
+    if words.deb:
+        return ["--deb", *words.deb]
+    for name in ("modules", "config"):
+        if getattr(words, name):
+            chosen += [f"--{name}", getattr(words, name)]
+    return chosen
+
+
+def run_suite(words, guest, directory, windows, output=None, last=()):
+    """run_suite runs `nvme-conform run` against the guest and returns its exit status.
+
+    output: a file for what the suite prints, where the reader wants to see only what is news.
+    last: globs of cases to run after all others.
+    """
     deadline = time.monotonic() + SUITE_SECONDS
-    process = subprocess.Popen(_suite_argv(words, guest.profile_path, directory),
-                               stdin=subprocess.DEVNULL)
+    again = shlex.join(["gate", *which_kernel(words)])
+    process = subprocess.Popen(_suite_argv(words, guest.profile_path, directory, last),
+                               stdin=subprocess.DEVNULL, stdout=output,
+                               env=dict(os.environ, NVME_CONFORM_AGAIN=again))
     try:
         while process.poll() is None:
             windows.poll()
@@ -143,13 +184,15 @@ def run_suite(words, guest, directory, windows):
     return process.returncode if process.returncode >= 0 else EXIT_TOOL
 
 
-def kernel_lines(report, windows):
+def kernel_lines(report, windows, comparison=None):
     """kernel_lines returns what the kernel's own voice adds, as text for a person."""
     lines = []
+    listed = comparison is not None and comparison.kernel_as_expected
     for found in report.findings:
         case = windows.case_at(found.time)
-        lines.append(f"KERNEL during {case or 'no case'}: {found.title}")
-        lines += ["     " + text for text in found.lines[1:SHOWN_LINES]]
+        lines.append(f"KERNEL {'(as listed) ' if listed else ''}during {case or 'no case'}: "
+                     f"{found.title}")
+        lines += ["     " + text for text in found.lines[1:1 if listed else SHOWN_LINES]]
     if report.death:
         lines.append(f"KERNEL the guest died: {report.death}")
     elif report.taint_after is None:
@@ -161,16 +204,32 @@ def kernel_lines(report, windows):
     return lines
 
 
-def exit_status(report):
-    """exit_status joins the suite's status with the kernel's voice: a complaint is never a pass."""
+def exit_status(report, comparison=None):
+    """exit_status joins the verdicts with the kernel's voice: a complaint is never a pass.
+
+    With a comparison the baseline says what the suite's verdicts are worth.
+    """
     if report.tlshd_alive is False:
         return EXIT_TOOL
-    if report.result in (EXIT_TOOL, EXIT_USAGE, EXIT_UNEXPECTED):
+    if report.result in (EXIT_TOOL, EXIT_USAGE):
         return report.result
-    return report.result if report.kernel_silent else EXIT_UNEXPECTED
+    status = report.result
+    if comparison is not None:
+        status = comparison.exit_status()
+    if status == EXIT_UNEXPECTED:
+        return status
+    listed = comparison is not None and comparison.kernel_as_expected
+    return status if report.kernel_silent or listed else EXIT_UNEXPECTED
 
 
-def write_report(path, report, windows, status):
+def bisect_status(status):
+    """bisect_status turns an exit status into one that git bisect run cannot misread."""
+    if status in (EXIT_OK, EXIT_UNEXPECTED, EXIT_CANNOT_JUDGE) or status >= BISECT_BROKEN:
+        return status
+    return BISECT_BROKEN + status
+
+
+def write_report(path, report, windows, status, comparison=None):
     """write_report stores gate.json: versions are in guest/versions.json, verdicts in suite/."""
     spans = [{"case": case, "start": round(start - report.started, 3),
               "kernel": [line.text for line in klog.between(report.lines, start, end or start)]}
@@ -183,6 +242,8 @@ def write_report(path, report, windows, status):
              "findings": [{"case": windows.case_at(found.time), "title": found.title,
                            "lines": found.lines} for found in report.findings],
              "cases": [span for span in spans if span["kernel"]]}
+    if comparison is not None:
+        facts["baseline"] = comparison.facts()
     with open(path, "w", encoding="utf-8") as file:
         json.dump(facts, file, indent=1)
         file.write("\n")
@@ -195,24 +256,47 @@ def _keep(guest):
     sys.stdin.readline()
 
 
+def _suite_output(words, directory):
+    """_suite_output returns the file for the suite's own text, None where it belongs on the screen."""
+    if words.no_baseline or words.cases or words.verbose:
+        return None
+    os.makedirs(directory, exist_ok=True)
+    return open(os.path.join(directory, "suite.txt"), "wb")    # closed by _judge()
+
+
 def _judge(words, request, directory):
     suite_directory = os.path.join(directory, "suite")
     windows = Windows(os.path.join(suite_directory, "events.jsonl"))
+    expected = None if words.no_baseline else expectation.Expectation(words.baseline)
+    output = _suite_output(words, directory)
 
     def runner(guest):
         print(f"Linux {guest.kernel.release} under {guest.prepared.accel.upper()} "
               f"({guest.prepared.accel_reason.split(': ')[0]}), ready in "
               f"{guest.timings['boot']:.1f} s", flush=True)
-        status = run_suite(words, guest, suite_directory, windows)
+        last = expected.baseline.dangerous(guest.kernel.release) if expected else ()
+        status = run_suite(words, guest, suite_directory, windows, output, last)
         if words.keep:
             _keep(guest)
         return status
 
-    report = gate.gate(request, runner)
-    status = exit_status(report)
-    for line in kernel_lines(report, windows):
+    try:
+        report = gate.gate(request, runner)
+    finally:
+        if output:
+            output.close()
+    comparison = None
+    if expected and report.result not in (EXIT_TOOL, EXIT_USAGE):
+        comparison = expected.compare(suite_directory, report, windows.case_at, not words.cases,
+                                      words.lenient)
+    status = exit_status(report, comparison)
+    for line in kernel_lines(report, windows, comparison):
         print(line)
-    write_report(os.path.join(directory, "gate.json"), report, windows, status)
+    for line in comparison.lines(shlex.join(["gate", *which_kernel(words)])) if comparison else ():
+        print(line)
+    if comparison and words.update_baseline:
+        print(expected.update(comparison, report.release))
+    write_report(os.path.join(directory, "gate.json"), report, windows, status, comparison)
     shown = os.path.relpath(directory)
     print(f"kernel {'silent' if report.kernel_silent else 'complained'}; gate.json and the guest's "
           f"logs in {directory if shown.startswith('..') else shown}")
@@ -240,27 +324,29 @@ def _interrupt(*_):
     raise KeyboardInterrupt
 
 
-def main(argv):
-    """main runs `nvme-conform gate` and returns its exit status."""
-    words = parse(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    directory = os.path.abspath(words.output_dir or runner_reports.default_directory())
+def _dispatch(words, directory):
     request = gate.Request(
         kernel=words.kernel, debs=tuple(words.deb), image=words.image, modules=words.modules,
         config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,
         accel=words.accel, directory=os.path.join(directory, "guest"), memory=words.memory,
         append=words.append, boot_seconds=words.boot_timeout)
+    if words.defect and not words.host:
+        raise GateError("--defect breaks the reference target; it needs --host", EXIT_USAGE)
+    if words.kernels:
+        return matrix.run(words, directory, PROGRAM)
+    if words.fetch:
+        prepared = gate.prepare(request)
+        print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
+        return EXIT_OK
+    if words.host:
+        return _play_host(request, directory, words.defect)
+    return _judge(words, request, directory)
+
+
+def _run(words):
+    directory = os.path.abspath(words.output_dir or runner_reports.default_directory())
     try:
-        if words.defect and not words.host:
-            raise GateError("--defect breaks the reference target; it needs --host", EXIT_USAGE)
-        if words.fetch:
-            prepared = gate.prepare(request)
-            print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
-            return EXIT_OK
-        if words.host:
-            return _play_host(request, directory, words.defect)
-        return _judge(words, request, directory)
+        return _dispatch(words, directory)
     except GateError as error:
         print(f"nvme-conform gate: {error.message}", file=sys.stderr)
         return error.exit_status
@@ -270,3 +356,12 @@ def main(argv):
     except KeyboardInterrupt:
         print("nvme-conform gate: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def main(argv):
+    """main runs `nvme-conform gate` and returns its exit status."""
+    words = parse(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    status = _run(words)
+    return bisect_status(status) if words.bisect else status

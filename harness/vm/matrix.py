@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`gate --kernels`: one gate per kernel, each a process of its own, and one table of them all."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from ..runner.catalogue import area_of
+from ..runner.terminal import table
+from . import baseline, qemu
+from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
+
+FORMAT = "nvme-conform-matrix/1"
+GATE_SECONDS = 1800
+POLL_SECONDS = 0.2
+GUEST_MIB = 768    # memory and page cache of one guest with its suite
+SHORT = {"pass": "pass", "warn": "warn", "fail": "FAIL", "skip": "skip", "inconclusive": "inc.",
+         "error": "ERR", "note": "note"}
+PASSED_ON = ("cache", "mirror", "accel", "seed", "timeout", "baseline", "append", "memory")
+
+
+def kernels(text):
+    """kernels returns the versions of "A,B,C", or of a file with one per line."""
+    if os.path.isfile(text):
+        with open(text, encoding="utf-8") as file:
+            found = [line.split("#", 1)[0].strip() for line in file]
+    else:
+        found = [word.strip() for word in text.split(",")]
+    found = list(dict.fromkeys(word for word in found if word))
+    if not found:
+        raise GateError(f"--kernels {text!r} names no kernel", EXIT_USAGE)
+    return found
+
+
+def _argv(words, program, kernel, directory):
+    argv = [sys.executable, program, "gate", *words.cases, "--kernel", kernel,
+            "--output-dir", directory]
+    for name in PASSED_ON:
+        value = getattr(words, name)
+        argv += [f"--{name}={value}"] if value not in (None, "") else []
+    for name in ("offline", "no_baseline", "lenient", "update_baseline", "fetch"):
+        argv += ["--" + name.replace("_", "-")] if getattr(words, name) else []
+    return qemu.dying_with_us(argv, "TERM")
+
+
+def _jobs(words):
+    """_jobs returns how many guests run at once: each wants a core for itself and one for the suite."""
+    if words.jobs:
+        return max(1, words.jobs)
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    return max(1, min((os.cpu_count() or 1) // 2, free // GUEST_MIB))
+
+
+class _Gate:
+    """_Gate is one kernel's gate as a process."""
+
+    def __init__(self, words, program, kernel, directory):
+        self.kernel = kernel
+        self.directory = os.path.join(directory, kernel)
+        os.makedirs(self.directory, exist_ok=True)
+        self.started = time.monotonic()
+        self.seconds = None
+        with open(os.path.join(self.directory, "gate.txt"), "wb") as output:
+            self.process = subprocess.Popen(_argv(words, program, kernel, self.directory),
+                                            stdin=subprocess.DEVNULL, stdout=output,
+                                            stderr=subprocess.STDOUT)
+
+    def ended(self):
+        if self.process.poll() is None and time.monotonic() - self.started > GATE_SECONDS:
+            self.end()
+        if self.process.poll() is None:
+            return False
+        self.seconds = time.monotonic() - self.started
+        return True
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def last_line(self):
+        with open(os.path.join(self.directory, "gate.txt"), encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+        telling = [line for line in lines if line.startswith(("AS EXPECTED", "NOT AS EXPECTED"))]
+        return (telling or lines or [""])[-1]
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return {}
+
+
+def column(kernel, directory, status, seconds=None):
+    """column returns what the matrix keeps of one kernel's gate."""
+    report = _read(os.path.join(directory, "gate.json"))
+    results = _read(os.path.join(directory, "suite", "results.json"))
+    found = baseline.results_of(results) if results else {}
+    versions = _read(os.path.join(directory, "guest", "versions.json"))
+    return {
+        "kernel": kernel, "release": report.get("kernel", ""), "status": status,
+        "seconds": round(seconds, 1) if seconds is not None else None,
+        "accel": report.get("accel", ""), "timings": report.get("timings", {}),
+        "suite_seed": results.get("seed"), "findings": [f["title"] for f in report.get("findings", [])],
+        "taint_after": report.get("taint_after"), "death": report.get("death"),
+        "baseline": report.get("baseline"),
+        "kernel_files": [{name: entry.get(name) for name in ("file", "sha256", "verified")}
+                         for entry in versions.get("kernel_files", [])],
+        "verdicts": {ident: {name: value for name, value in
+                             (("verdict", result.verdict), ("requirement", result.requirement),
+                              ("seen", result.seen), ("teardown_seen", result.teardown_seen),
+                              ("answers_lost", result.answers_lost)) if value}
+                     for ident, result in found.items()}}
+
+
+class _Id:
+    """_Id lets area_of() take an id alone."""
+
+    def __init__(self, ident):
+        self.area, self.id = "", ident
+
+
+def _areas(columns):
+    areas = {}
+    for each in columns:
+        for ident in each["verdicts"]:
+            areas.setdefault(area_of(_Id(ident)), {})[ident] = None
+    return areas
+
+
+def _cell(each, idents):
+    """_cell returns the counts of one area on one kernel, pass first, then what is not."""
+    verdicts = [each["verdicts"][ident]["verdict"] for ident in idents if ident in each["verdicts"]]
+    if not verdicts:
+        return "-"
+    firsts = [verdict.split("/")[0] for verdict in verdicts]
+    clean = sum(verdict in ("pass", "pass/pass", "note") for verdict in verdicts)
+    parts = [f"{clean}"]
+    parts += [f"{firsts.count(name)}{letter}" for name, letter in
+              (("fail", "F"), ("warn", "w"), ("inconclusive", "i"), ("skip", "s"), ("error", "E"))
+              if firsts.count(name)]
+    torn = sum(verdict.split("/")[0] == "pass" and verdict not in ("pass", "pass/pass")
+               for verdict in verdicts)
+    return " ".join(parts + ([f"{torn}t"] if torn else []))
+
+
+def area_rows(columns):
+    """area_rows returns the table area x kernel as lists of strings, with its head and its sum."""
+    rows = [["area", *[each["kernel"] for each in columns]]]
+    areas = _areas(columns)
+    for name, idents in areas.items():
+        rows.append([name, *[_cell(each, idents) for each in columns]])
+    everything = [ident for idents in areas.values() for ident in idents]
+    rows.append(["all", *[_cell(each, everything) for each in columns]])
+    rows.append(["as expected", *[_outcome(each) for each in columns]])
+    return rows
+
+
+def _outcome(each):
+    return {EXIT_OK: "yes", EXIT_UNEXPECTED: "NO"}.get(each["status"], f"status {each['status']}")
+
+
+def case_rows(columns):
+    """case_rows returns the table case x kernel of what is not alike on all kernels."""
+    rows = [["case", *[each["kernel"] for each in columns]]]
+    for idents in _areas(columns).values():
+        for ident in idents:
+            verdicts = [each["verdicts"].get(ident, {}).get("verdict", "-") for each in columns]
+            if len({verdict.replace("/pass", "") for verdict in verdicts}) > 1:
+                rows.append([ident, *["/".join(SHORT.get(part, part) for part in verdict.split("/"))
+                                      for verdict in verdicts]])
+    return rows
+
+
+LEGEND = ("a number is what was clean; F fail, w warn, i inconclusive, s skip, E error, "
+          "t only the teardown was not clean")
+
+
+def markdown(rows):
+    """markdown returns rows as a Markdown table."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
+    return "\n".join(lines) + "\n"
+
+
+def write(directory, columns, command):
+    """write stores matrix.json and matrix.md."""
+    with open(os.path.join(directory, "matrix.json"), "w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT, "command": command, "kernels": columns}, file, indent=1)
+        file.write("\n")
+    with open(os.path.join(directory, "matrix.md"), "w", encoding="utf-8") as file:
+        file.write(f"{markdown(area_rows(columns))}\n{LEGEND}.\n\n{markdown(case_rows(columns))}")
+
+
+def _conduct(words, directory, program, wanted):
+    waiting, running, ended, jobs = list(wanted), [], {}, _jobs(words)
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_Gate(words, program, waiting.pop(0), directory))
+            for each in [gate for gate in running if gate.ended()]:
+                running.remove(each)
+                ended[each.kernel] = column(each.kernel, each.directory, each.process.returncode,
+                                            each.seconds)
+                print(f"{each.kernel}: status {each.process.returncode} in {each.seconds:.0f} s: "
+                      f"{each.last_line()}", flush=True)
+            time.sleep(POLL_SECONDS)
+    finally:
+        for each in running:
+            each.end()
+    return [ended[kernel] for kernel in wanted]
+
+
+def run(words, directory, program):
+    """run gates every kernel of --kernels, prints the table and returns the worst exit status."""
+    for name in ("kernel", "deb", "image", "host", "keep", "bisect"):
+        if getattr(words, name):
+            raise GateError(f"--kernels does not go with --{name}", EXIT_USAGE)
+    if words.update_baseline and (words.jobs or 1) > 1:
+        raise GateError("--update-baseline writes one file; leave out -j", EXIT_USAGE)
+    words.jobs = 1 if words.update_baseline else words.jobs
+    if not shutil.which("setpriv"):
+        print("nvme-conform gate: no setpriv here; a killed gate may leave guests", file=sys.stderr)
+    wanted = kernels(words.kernels)
+    columns = _conduct(words, directory, program, wanted)
+    if words.fetch:
+        return max(each["status"] for each in columns)
+    command = " ".join(["nvme-conform", "gate", *words.cases, "--kernels", ",".join(wanted)])
+    write(directory, columns, command)
+    rows = [area_rows(columns)] + ([case_rows(columns)] if words.verbose else [])
+    for each in rows:
+        print()
+        print("\n".join(table(each)))
+    print(f"{LEGEND}\nmatrix.json and matrix.md in {directory}")
+    statuses = [each["status"] for each in columns]
+    return next((status for status in statuses if status not in (EXIT_OK, EXIT_UNEXPECTED)), None) \
+        or (EXIT_TOOL if None in statuses else max(statuses))
