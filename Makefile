@@ -55,7 +55,7 @@ run conformance: $(ENGINE) ## run the suites against the reference target
 
 # What `make check` is made of; each part says what it proves.
 .PHONY: check
-check: unit runner-tests arrows conformance-quiet defects-quick ## pass all tests (no root, no network)
+check: unit runner-tests arrows crosscheck conformance-quiet defects-quick ## pass all tests (no root, no network)
 	@echo "check: every part passed"
 
 .PHONY: conformance-quiet
