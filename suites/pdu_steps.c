@@ -118,6 +118,21 @@ uint16_t submit(struct test *t, struct nvc_queue *queue, const struct nvc_comman
 	return cid;
 }
 
+bool wait_answer(struct test *t, enum req_id req, struct nvc_queue *queue, uint16_t cid,
+	struct nvc_completion *done)
+{
+	struct nvc_error err = {0};
+	enum nvc_result result;
+
+	if (!test_running(t))
+		return false;
+	result = nvc_queue_wait(queue, cid, 0, done, &err);
+	if (result != NVC_OK)
+		unanswered(t, req, nvc_queue_info(queue)->host, "an answer to the command", result,
+			err.text);
+	return test_running(t);
+}
+
 struct nvc_slice zeros(size_t len)
 {
 	static const uint8_t bytes[NVC_QUEUE_MAX_DATA];

@@ -37,6 +37,9 @@ uint16_t submit_send(struct test *t, struct nvc_queue *queue, size_t len, bool r
 /* take_r2t submits an Authentication Send by R2T, of as many bytes as every known target asks for in this way and as fit into one
  * H2CData, and needs one R2T for all of them. Returns its CID. */
 uint16_t take_r2t(struct test *t, struct nvc_queue *queue, struct nvc_pdu *r2t);
+/* wait_answer waits for the answer to a submitted command and judges only that there is one. False when the case has its verdict. */
+bool wait_answer(struct test *t, enum req_id req, struct nvc_queue *queue, uint16_t cid,
+	struct nvc_completion *done);
 /* zeros returns `len` bytes of such data. */
 struct nvc_slice zeros(size_t len);
 /* capsule writes a CapsuleCmd with a Property Get of CSTS under `cid`, as it would be sent on `queue`, into `out`. */

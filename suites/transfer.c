@@ -178,24 +178,19 @@ CASE(unsolicited, .id = "transfer.h2cdata-without-r2t",
 /* ---- data that fits ---- */
 
 CASE(in_capsule, .id = "transfer.in-capsule",
-	.title = "Up to 8192 bytes in the capsule of an admin command are taken",
-	.checks = {REQ_C_036})
+	.title = "8192 bytes in the capsule of an admin command are taken", .checks = {REQ_C_036})
 {
 	struct nvc_queue *admin = connect_admin(t, test_host(t));
 	uint16_t cid = submit_send(t, admin, NVC_PDU_MAX_IN_CAPSULE, false, NULL);
 	struct nvc_completion done = {0};
-	struct nvc_error err = {0};
-	bool answered;
 
-	if (!test_running(t))
-		return;
 	/* The message is nonsense; which answer it gets does not matter as long as it is one to the message. */
-	answered = nvc_queue_wait(admin, cid, 0, &done, &err) == NVC_OK;
-	expect_true(t, REQ_C_036,
-		answered && done.status != NVC_SC_DATA_SGL_LENGTH &&
-			done.status != NVC_SC_SGL_TYPE && done.status != NVC_SC_SGL_OFFSET,
-		"the command is processed", "%s%03Xh", answered ? "status " : err.text,
-		done.status);
+	if (wait_answer(t, REQ_C_036, admin, cid, &done))
+		expect_true(t, REQ_C_036,
+			done.status != NVC_SC_DATA_SGL_LENGTH && done.status != NVC_SC_SGL_TYPE &&
+				done.status != NVC_SC_SGL_OFFSET,
+			"the command is processed", "status %03Xh %s", done.status,
+			nvc_status_name(done.status));
 }
 
 /* What is seen of the C2HData of one command. */

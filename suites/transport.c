@@ -286,9 +286,7 @@ CASE(data_digest, .id = "transport.data-digest",
 		NVC_BENDS({.field = "ddgst", .kind = NVC_BEND_XOR, .value = 1});
 	struct nvc_queue *admin = with_digest(t, host_as(t, ORDINARY), NVC_DGST_DATA, true);
 	struct nvc_completion done = {0};
-	struct nvc_error err = {0};
 	struct nvc_pdu pdu = {0};
-	bool answered;
 	uint16_t cid;
 
 	if (param[0]) {
@@ -300,12 +298,9 @@ CASE(data_digest, .id = "transport.data-digest",
 	} else {
 		cid = submit_send(t, admin, 72, false, flip);
 	}
-	if (!test_running(t))
-		return;
-	answered = nvc_queue_wait(admin, cid, 0, &done, &err) == NVC_OK;
-	expect_true(t, REQ_C_024, answered && done.status == NVC_SC_TRANSIENT_TRANSPORT,
-		"status 022h Transient Transport Error", "%s%03Xh", answered ? "status " : err.text,
-		done.status);
+	if (wait_answer(t, REQ_C_024, admin, cid, &done))
+		expect_answer_status(t, REQ_C_024, &done, "status 022h Transient Transport Error",
+			CODES(NVC_SC_TRANSIENT_TRANSPORT));
 	expect_success(t, REQ_C_024, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 }
 
