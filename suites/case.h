@@ -138,12 +138,23 @@ size_t test_block_len(const struct test *t);
 /* test_memory returns the bytes the in-process target holds (needs NEED_SIM). */
 size_t test_memory(const struct test *t);
 
+/* What the target asks of a host identity beside its secret. */
+enum identity_policy {
+	POLICY_ORDINARY =
+		0, /* authentication is required of a host with a secret; concatenation is allowed */
+	POLICY_CONCAT_REQUIRED, /* nothing is served without concatenation */
+	POLICY_NO_CONCAT,	/* concatenation is not allowed */
+	POLICY_AUTH_OPTIONAL,	/* a host with a secret may authenticate, and need not */
+	NUM_POLICIES
+};
+
 /* What a case wants of the host identity it acts as; -1: do not care. */
 struct identity_want {
 	int hash_id, dhgid;	     /* the identity must be able to use exactly these */
 	int secret_hash, secret_len; /* form of the host's secret: DHHC-1:hh, bytes */
 	bool bidi;		     /* a controller secret */
 	bool open;		     /* no secret at all */
+	enum identity_policy policy;
 	bool other; /* another identity than the one chosen last, for cases with two hosts */
 };
 
@@ -153,6 +164,8 @@ struct identity_want want_pair(int hash_id, int dhgid);
 struct identity_want want_both_ways(int hash_id, int dhgid);
 struct identity_want want_secret(int form, int len);
 struct identity_want want_open(void);
+/* want_policy has a secret, and the policy. */
+struct identity_want want_policy(enum identity_policy policy);
 
 /* test_identity makes `host` (test_host or a second one) act as an identity of the profile that fits, and returns its index;
  * skips the case with the finding when there is none. */

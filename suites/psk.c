@@ -49,7 +49,7 @@ CASE(data, .id = "psk.data",
 	test_configured_psk(t, test_host(t), 1, NVC_HASH_SHA256, false, &psk);
 	admin = connect_admin_tls(t, test_host(t), &psk);
 	enable(t, admin);
-	expect_served(t, REQ_C_230, connect_io(t, admin, 1, &psk));
+	expect_io(t, REQ_C_230, admin, 1, &psk);
 	nvc_secret_wipe(&psk.psk);
 }
 

@@ -46,6 +46,14 @@ struct identity_want want_open(void)
 	return want;
 }
 
+struct identity_want want_policy(enum identity_policy policy)
+{
+	struct identity_want want = anyone;
+
+	want.policy = policy;
+	return want;
+}
+
 bool tester_fault(enum nvc_result result)
 {
 	switch (result) {

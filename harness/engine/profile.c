@@ -116,6 +116,36 @@ static enum nvc_result copy_hostid(
 	return NVC_OK;
 }
 
+/* The names of a profile's "policy". */
+static const char *const policies[NUM_POLICIES] = {[POLICY_ORDINARY] = "ordinary",
+	[POLICY_CONCAT_REQUIRED] = "concat-required",
+	[POLICY_NO_CONCAT] = "no-concat",
+	[POLICY_AUTH_OPTIONAL] = "auth-optional"};
+
+static enum nvc_result copy_policy(
+	const json_t *object, enum identity_policy *out, struct nvc_error *err)
+{
+	const json_t *value = json_object_get(object, "policy");
+
+	*out = POLICY_ORDINARY;
+	if (!value || json_is_null(value))
+		return NVC_OK;
+	for (int policy = POLICY_ORDINARY; policy < NUM_POLICIES; policy++)
+		if (json_is_string(value) &&
+			strcmp(json_string_value(value), policies[policy]) == 0) {
+			*out = (enum identity_policy)policy;
+			return NVC_OK;
+		}
+	return nvc_fail(err, NVC_E_INVALID,
+		"profile: 'policy' of a host is none of ordinary, concat-required, no-concat, "
+		"auth-optional");
+}
+
+const char *profile_policy_name(enum identity_policy policy)
+{
+	return (unsigned int)policy < NUM_POLICIES ? policies[policy] : "?";
+}
+
 static enum nvc_result read_host(
 	const json_t *json, struct profile_host *host, struct nvc_error *err)
 {
@@ -128,6 +158,8 @@ static enum nvc_result read_host(
 			json, "hash", NVC_HASH_SHA256, NVC_HASH_SHA512, &host->hash_id, err);
 	if (result == NVC_OK)
 		result = copy_id(json, "dhgroup", NVC_DH_NULL, NVC_DH_8192, &host->dhgid, err);
+	if (result == NVC_OK)
+		result = copy_policy(json, &host->policy, err);
 	if (result == NVC_OK)
 		result = copy_secret(json, "dhchap_secret", &host->has_secret, &host->secret, err);
 	if (result == NVC_OK)
@@ -261,6 +293,11 @@ enum nvc_result profile_reference(struct profile *profile, uint64_t seed)
 	add_reference_host(
 		profile, random, "psk-auth", PROFILE_ANY, PROFILE_ANY, NVC_HASH_SHA256, 32, false);
 	add_reference_psk(profile, random, NVC_HASH_SHA256);
+	for (int policy = POLICY_CONCAT_REQUIRED; policy < NUM_POLICIES; policy++) {
+		add_reference_host(profile, random, policies[policy], PROFILE_ANY, PROFILE_ANY,
+			NVC_HASH_SHA256, 32, false);
+		profile->hosts[profile->num_hosts - 1].policy = (enum identity_policy)policy;
+	}
 	nvc_seeded_free(random);
 	return NVC_OK;
 }

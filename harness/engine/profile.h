@@ -7,6 +7,7 @@
 
 #include "crypto/dhchap_key.h"
 #include "crypto/tls_psk.h"
+#include "suites/case.h"
 #include "wire/auth.h"
 #include "wire/command.h"
 
@@ -18,6 +19,7 @@ struct profile_host {
 	int hash_id,
 		dhgid; /* what the target is set to for this host; PROFILE_ANY: not fixed or not known */
 	bool has_secret, has_ctrl_secret;
+	enum identity_policy policy;
 	struct nvc_dhchap_key secret, ctrl_secret;
 };
 
@@ -46,6 +48,9 @@ enum nvc_result profile_from_json(
  * each form of a secret, one that leaves everything open, one without secrets. All secrets follow from `seed`.
  */
 enum nvc_result profile_reference(struct profile *profile, uint64_t seed);
+
+/* profile_policy_name returns what a profile calls the policy. */
+const char *profile_policy_name(enum identity_policy policy);
 
 /* profile_wipe overwrites the secrets. */
 void profile_wipe(struct profile *profile);

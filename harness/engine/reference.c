@@ -39,11 +39,17 @@ static void fill_host(
 		.hostnqn = from->hostnqn,
 		.hashes = from->hash_id == PROFILE_ANY ? 0 : 1u << from->hash_id,
 		.dhgroups = from->dhgid == PROFILE_ANY ? 0 : 1u << from->dhgid,
-		.auth = from->has_secret ? NVC_POLICY_REQUIRED : NVC_POLICY_DISABLED,
-		.concat = !from->has_secret ? NVC_POLICY_DISABLED
-			  : concat_required ? NVC_POLICY_REQUIRED
-					    : NVC_POLICY_PERMITTED,
+		.auth = NVC_POLICY_REQUIRED,
+		.concat = concat_required ? NVC_POLICY_REQUIRED : NVC_POLICY_PERMITTED,
 	};
+	if (from->policy == POLICY_AUTH_OPTIONAL)
+		to->auth = NVC_POLICY_PERMITTED;
+	if (from->policy == POLICY_CONCAT_REQUIRED)
+		to->concat = NVC_POLICY_REQUIRED;
+	if (from->policy == POLICY_NO_CONCAT)
+		to->concat = NVC_POLICY_DISABLED;
+	if (!from->has_secret)
+		to->auth = to->concat = NVC_POLICY_DISABLED;
 	if (from->has_secret)
 		to->host_key = from->secret;
 	if (from->has_ctrl_secret)

@@ -233,6 +233,8 @@ static bool can_use(
 	bool group_ok = want.dhgid < 0 || host->dhgid == want.dhgid ||
 			(host->dhgid == PROFILE_ANY && caps->dhgroups >> want.dhgid & 1);
 
+	if (host->policy != want.policy)
+		return false;
 	if (host->has_secret == want.open || (want.bidi && !host->has_ctrl_secret))
 		return false;
 	if (want.secret_hash >= 0 && host->secret.hash_id != want.secret_hash)
@@ -283,7 +285,10 @@ static void skip_identity(struct test *t, struct identity_want want)
 	const char *group =
 		want.dhgid < 0 ? "any group" : nvc_name_of(nvc_dhgroup_names, (uint64_t)want.dhgid);
 
-	if (want.secret_len >= 0)
+	if (want.policy != POLICY_ORDINARY)
+		test_skip(t, "no identity with the policy \"%s\" is given",
+			profile_policy_name(want.policy));
+	else if (want.secret_len >= 0)
 		test_skip(t, "no identity with a secret DHHC-1:%02d of %d bytes is given",
 			want.secret_hash, want.secret_len);
 	else

@@ -58,6 +58,12 @@ static bool reserved_ok(struct negotiation *n)
 	return KEPT(n->target, NEG_RESERVED);
 }
 
+static bool tail_ok(struct negotiation *n)
+{
+	return n->len <= 8u + (size_t)n->msg.napd * NVC_DESCRIPTOR_LEN ||
+	       KEPT(n->target, AUTH_TRAILING);
+}
+
 static bool sc_c_defined(struct negotiation *n)
 {
 	return n->msg.sc_c == NVC_SC_C_NOSC || n->msg.sc_c == NVC_SC_C_NEWTLSPSK ||
@@ -147,7 +153,8 @@ static bool lists_ok(struct negotiation *n)
 
 static bool key_ok(struct negotiation *n)
 {
-	return n->host && n->host->auth != NVC_POLICY_DISABLED && n->host->host_key.secret.len;
+	return n->host && n->host->auth != NVC_POLICY_DISABLED && n->host->host_key.secret.len &&
+	       n->host != n->target->locked_out;
 }
 
 static bool may_use_hash(const struct negotiation *n, uint8_t id)
@@ -250,6 +257,7 @@ static const struct {
 } checks[] = {
 	{RULE_NEG_LENGTH, length_ok, NVC_RCODEEX_PAYLOAD},
 	{RULE_NONE, reserved_ok, NVC_RCODEEX_PAYLOAD},
+	{RULE_NONE, tail_ok, NVC_RCODEEX_FAILED},
 	{RULE_NEG_SC_C, sc_c_defined, NVC_RCODEEX_CONCAT_MISMATCH},
 	{RULE_NONE, channel_ok, NVC_RCODEEX_CONCAT_MISMATCH},
 	{RULE_NEG_SC_C_POLICY, concat_allowed, NVC_RCODEEX_CONCAT_MISMATCH},

@@ -95,7 +95,15 @@ static bool c2_not_c1(const struct reply *r)
 
 static bool two_way(const struct reply *r)
 {
-	return r->msg.cvalid && r->msg.seqnum != 0;
+	if (!r->msg.cvalid || r->msg.seqnum != 0)
+		return r->msg.cvalid;
+	return !r->tx->concat && !KEPT(r->target, REPLY_S2_ZERO);
+}
+
+static bool tail_ok(const struct reply *r)
+{
+	return r->len <= REPLY_HEADER + 2u * r->msg.hl + r->msg.dhvlen ||
+	       KEPT(r->target, AUTH_TRAILING);
 }
 
 static bool controller_key_ok(const struct reply *r)
@@ -115,6 +123,7 @@ static const struct {
 	{RULE_REPLY_DHVLEN_NULL, dhvlen_null, NVC_RCODEEX_PAYLOAD},
 	{RULE_REPLY_DHVLEN, dhvlen_ok, NVC_RCODEEX_PAYLOAD},
 	{RULE_REPLY_LENGTH, length_ok, NVC_RCODEEX_PAYLOAD},
+	{RULE_NONE, tail_ok, NVC_RCODEEX_FAILED},
 	{RULE_REPLY_CVALID, cvalid_ok, NVC_RCODEEX_PAYLOAD},
 	{RULE_REPLY_CONCAT_C2, concat_c2_ok, NVC_RCODEEX_PAYLOAD},
 	{RULE_REPLY_DHV_ZERO, dhv_not_zero, NVC_RCODEEX_PAYLOAD},

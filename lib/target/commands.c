@@ -173,6 +173,8 @@ static uint16_t check_sgl(const struct conn *conn, const struct nvc_sqe_head *he
 		return NVC_SC_DATA_SGL_LENGTH;
 	if (head->sgl_len != expected.len && KEPT(target, SGL_LENGTH))
 		return NVC_SC_DATA_SGL_LENGTH;
+	if (in && head->sgl_len > NVC_PDU_MAX_IN_CAPSULE / 2 && !KEPT(target, IN_CAPSULE))
+		return NVC_SC_DATA_SGL_LENGTH;
 	if (in &&
 		(head->sgl_addr > in_capsule.len ||
 			head->sgl_len > in_capsule.len - head->sgl_addr) &&

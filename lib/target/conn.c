@@ -122,7 +122,8 @@ static struct nvc_tls_accept on_tls(void *self)
 	struct nvc_tls_accept accept = {
 		.policy = conn->port->tls, .find_psk = nvc_psk_for_tls, .secured = nvc_psk_secured};
 
-	if (accept.policy == NVC_TLS_REQUIRED && !KEPT(conn->target, PORT_TLS))
+	if ((accept.policy == NVC_TLS_REQUIRED && !KEPT(conn->target, PORT_TLS)) ||
+		(accept.policy == NVC_TLS_NONE && !KEPT(conn->target, PORT_PLAIN)))
 		accept.policy = NVC_TLS_PERMITTED;
 	return accept;
 }
@@ -180,6 +181,8 @@ static size_t take_pdus(struct conn *conn)
 		}
 		nvc_conn_pdu(conn, nvc_slice_sub(rest, 0, plen));
 		pos += plen;
+		if (rest.len > plen && !KEPT(conn->target, JOINED))
+			return conn->in_len;
 	}
 	return pos;
 }

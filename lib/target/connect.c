@@ -142,7 +142,7 @@ static const struct {
 	{RULE_CONNECT_TLS_NQNS, tls_subnqn_ok, NVC_SC_CONNECT_PARAMETERS, IN_DATA | 256},
 	{RULE_CONNECT_HOST, host_ok, NVC_SC_CONNECT_HOST, 0},
 	{RULE_CONNECT_CNTLID, cntlid_ok, NVC_SC_CONNECT_PARAMETERS, IN_DATA | 16},
-	{RULE_NONE, io_controller_ok, NVC_SC_CONNECT_PARAMETERS, IN_DATA | 16},
+	{RULE_CONNECT_IO_MATCH, io_controller_ok, NVC_SC_CONNECT_PARAMETERS, IN_DATA | 16},
 	{RULE_CONNECT_IO_MATCH, io_host_ok, NVC_SC_CONNECT_PARAMETERS, IN_DATA | 512},
 	{RULE_CONNECT_IO_MATCH, io_hostid_ok, NVC_SC_CONNECT_PARAMETERS, IN_DATA | 0},
 	{RULE_CONNECT_IO_MATCH, io_subsystem_ok, NVC_SC_CONNECT_PARAMETERS, IN_DATA | 256},
@@ -169,6 +169,8 @@ static bool read_connect(const struct request *req, struct connect *c)
 	c->host = nvc_target_host_row(target, c->hostnqn, c->subnqn);
 	if (c->cmd.qid != 0)
 		c->controller = nvc_controller_find(target, c->data.cntlid);
+	if (c->cmd.qid != 0 && !c->controller && !KEPT(target, CONNECT_IO_MATCH))
+		c->controller = target->controllers; /* the defect: any will do */
 	/* What an unknown name gives when nobody looks: the first subsystem, as if any host were allowed. */
 	if (!c->subsystem && target->num_subsystems &&
 		!(KEPT(target, CONNECT_SUBNQN) && KEPT(target, CONNECT_SUBNQN_FORM)))
@@ -251,6 +253,8 @@ struct outcome nvc_exec_connect(const struct request *req)
 			(unsigned int)checks[i].status, nvc_rule_text(checks[i].rule));
 		return (struct outcome){.status = checks[i].status, .result = checks[i].where};
 	}
+	if (c.cmd.qid != 0 && !c.controller)
+		return (struct outcome){.status = NVC_SC_CONNECT_PARAMETERS};
 	status = join(&c);
 	if (status != NVC_SC_SUCCESS)
 		return (struct outcome){.status = status};

@@ -51,9 +51,10 @@ static struct nvc_discovery_entry make_entry(
 
 	entry.treq |= (uint8_t)FIELD(target, DISC_SECTYPE, tls) ? TSC_REQUIRED : TSC_NOT_REQUIRED;
 	entry.sectype = FIELD(target, DISC_SECTYPE, tls) ? SECTYPE_TLS13 : 0;
-	if (host && host->auth == NVC_POLICY_REQUIRED && KEPT(target, DISC_TASC))
-		entry.treq |= host->concat == NVC_POLICY_REQUIRED && !tls ? TASC_CONCATENATION
-									  : TASC_AUTHENTICATION;
+	if (FIELD(target, DISC_TASC, host && host->auth == NVC_POLICY_REQUIRED))
+		entry.treq |= host && host->concat == NVC_POLICY_REQUIRED && !tls
+				      ? TASC_CONCATENATION
+				      : TASC_AUTHENTICATION;
 	put_text(entry.trsvcid, sizeof(entry.trsvcid), port->trsvcid);
 	put_text(entry.traddr, sizeof(entry.traddr), port->traddr);
 	nvc_nqn_put(entry.subnqn, subsystem->nqn);

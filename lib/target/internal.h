@@ -198,6 +198,7 @@ struct nvc_target {
 	struct sequence *sequences;
 	struct transaction *forgotten;			/* what a defect did not free */
 	struct nvc_dh_key *reused_dh[NVC_NUM_DHGROUPS]; /* defect dh-key-reused */
+	const struct host *locked_out;			/* defect host-lockout */
 	uint8_t shared_hash; /* defect shared-hash-across-queues: the hash of the last AUTH_Negotiate */
 	uint16_t next_cntlid;
 	size_t num_authenticated, num_failed;

@@ -170,6 +170,8 @@ static bool matches(const struct nvc_target *target, const char *known, const ch
 
 	if (strcmp(known, asked) == 0)
 		return true;
+	if (HOW(target, PSK_EXACT) == HOW_ANY)
+		return true;
 	if (!KEPT(target, PSK_EXACT) && len > AFTER_HASH && strncmp(known, asked, len) == 0)
 		return true;
 	return !KEPT(target, PSK_HASH) && len > AFTER_HASH &&
@@ -185,7 +187,8 @@ const struct psk_entry *nvc_psk_find(const struct nvc_target *target, const char
 		if ((e->expires <= now && KEPT(target, PSK_LIFETIME)) ||
 			!matches(target, e->identity, identity))
 			continue;
-		if (e->generated ? KEPT(target, PSK_KNOWN) : KEPT(target, PSK_CONFIGURED))
+		if (e->generated ? HOW(target, PSK_KNOWN) != HOW_BROKEN
+				 : KEPT(target, PSK_CONFIGURED))
 			return e;
 	}
 	return NULL;
@@ -223,4 +226,6 @@ void nvc_psk_secured(void *self, const char *identity, uint16_t suite)
 	memcpy(conn->identity, entry->identity, sizeof(conn->identity));
 	memcpy(conn->tls_hostnqn, entry->hostnqn, sizeof(conn->tls_hostnqn));
 	memcpy(conn->tls_subnqn, entry->subnqn, sizeof(conn->tls_subnqn));
+	if (entry->generated && HOW(conn->target, PSK_KNOWN) == HOW_ONCE)
+		nvc_psk_retire(conn->target, conn->identity);
 }

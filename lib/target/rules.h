@@ -35,6 +35,9 @@ enum how {
 	HOW_OVERFLOWED,	   /* TIMER_KATO */
 	HOW_CONFUSED,	   /* FOREIGN_MESSAGE */
 	HOW_RESTART,	   /* NEGOTIATE_TWICE */
+	HOW_ANY,	   /* PSK_EXACT */
+	HOW_ONCE,	   /* PSK_KNOWN */
+	HOW_LOCKOUT,	   /* LOSS_FORGET */
 };
 
 /* Which rules are broken; the zero value keeps all. */

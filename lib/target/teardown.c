@@ -129,6 +129,11 @@ static void forget_to_forget(struct conn *conn, enum teardown_event event)
 
 	if (!tx || event == TD_REAUTH_TIMEOUT || event == TD_RESET)
 		return;
+	if (event == TD_LOST && HOW(conn->target, LOSS_FORGET) == HOW_LOCKOUT) {
+		if (conn->auth == AUTH_WAIT_SUCC2)
+			conn->target->locked_out = conn->controller->host;
+		return;
+	}
 	tx->next = conn->target->forgotten;
 	conn->target->forgotten = tx;
 	conn->tx_auth = NULL;

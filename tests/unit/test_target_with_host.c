@@ -87,6 +87,8 @@ static bool needs_more(const char *defect)
 	static const char *const names[] = {
 		"shared-secret-strip-zeros",  /* a shared secret that begins with 00h */
 		"failure1-keeps-association", /* hidden while the admin queue's own end is seen */
+		"host-lockout",	     /* a host that leaves before Success2 and comes back */
+		"subsystem-as-host", /* a host named as the subsystem */
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
