@@ -126,6 +126,8 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	find harness -type f -not -path '*/__pycache__/*' -not -path 'harness/engine/*' | \
 		while read -r f; do install -D -m "$$(stat -c %a "$$f")" "$$f" "$(DESTDIR)$(PREFIX)/lib/nvme-conform/$$f"; done
 	ln -sf ../lib/nvme-conform/harness/nvme-conform $(DESTDIR)$(PREFIX)/bin/nvme-conform
+	install -d $(DESTDIR)$(PREFIX)/lib/nvme-conform/reports/templates
+	install -m 644 reports/templates/* $(DESTDIR)$(PREFIX)/lib/nvme-conform/reports/templates/
 	install -m 644 docs/man/nvme-conform.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 uninstall: ## remove what install put there
 	rm -rf $(DESTDIR)$(PREFIX)/lib/nvme-conform $(DESTDIR)$(PREFIX)/bin/nvme-conform \

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from . import __version__, compare, defects, diff, listing, options, replay, run, target
+from . import __version__, compare, defects, diff, listing, options, replay, report, run, target
 from .errors import EXIT_INTERRUPTED, RunnerError, ToolError
 
 SUBCOMMANDS = {
@@ -13,6 +13,7 @@ SUBCOMMANDS = {
     "target": (target, "be the reference target, for real hosts"),
     "defects": (defects, "break the reference target in every known way and see which case notices"),
     "replay": (replay, "judge captures: which side broke which rule, at which packet"),
+    "report": (report, "show runs as one page, target by target and requirement by requirement"),
     "diff": (diff, "what changed from one run to another"),
     "compare": (compare, "compare the verdicts of a run with recorded ones"),
 }

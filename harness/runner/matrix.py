@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs laid out as targets x requirements: the object of report.json, of which the page is a picture.
+
+A case that passes has judged all it checks. One that fails has judged what its verdict names; whether it came to the rest is not
+known, so the rest gets nothing from it, and `inconclusive` where nothing else says more. The observer's verdicts count like cases.
+"""
+
+import shlex
+
+from . import __version__, diff, records
+from .catalogue import Requirement
+from .terminal import clean
+
+FORMAT = "nvme-conform-report/1"
+# From worst to best; what stands first decides a cell.
+WORST = ("fail", "error", "inconclusive", "warn", "pass", "note", "skip")
+NO_AREA = "Not in the catalogue"
+EVENTS_OF_A_CASE = 400
+EVENTS_IN_ALL = 60000
+KERNEL_LINES = 200
+CASE_FIELDS = ("title", "behaviour", "teardown", "requirement", "citation", "expected", "seen", "reason", "packets", "capture",
+               "teardown_requirement", "teardown_expected", "teardown_seen", "answers_lost", "duration_ms")
+EVENT_FIELDS = ("event", "kind", "n", "packet", "conn", "dir", "t_ms", "text", "requirement", "expected", "seen")
+
+
+def build(catalogue, runs, since):
+    """build returns the object of report.json. runs: Records; since: for each of them an earlier Record, or None."""
+    budget = [EVENTS_IN_ALL]
+    columns = [_Column(record, earlier, budget) for record, earlier in zip(runs, since)]
+    known = dict(catalogue.requirements)
+    for column in columns:
+        for ident in column.cells:
+            known.setdefault(ident, Requirement(ident, level="?", area=NO_AREA))
+    rows = [{"id": item.id, "level": item.level, "area": item.area or NO_AREA, "statement": item.statement,
+             "citation": item.citation, "expected": item.expected, "ends": item.ends,
+             "cells": [column.cell(item.id) for column in columns]} for item in known.values()]
+    return _clean({"format": FORMAT, "version": __version__, "runs": [column.head for column in columns], "requirements": rows,
+                   "results": [column.results for column in columns]})
+
+
+def _clean(value):
+    """_clean makes every text in value harmless to look at; a target chose some of them."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(key): _clean(item) for key, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _spotless(case):
+    return case["behaviour"] == "pass" and case["teardown"] in ("pass", "none")
+
+
+class _Column:
+    """_Column is one run, by requirement."""
+
+    def __init__(self, record, earlier, budget):
+        self.record = record
+        rows = diff.changes(earlier.results, record.results) if earlier else []
+        self.changes = {ident: kind for ident, kind, _, _ in rows}
+        self.head = self._head(earlier, rows)
+        self.cells = {}
+        self.results = {}
+        wanted = {case["id"] for case in record.cases if not _spotless(case)}
+        for seen in record.observations:
+            if seen["verdict"] != "note":
+                wanted.add(str(seen.get("first", {}).get("case")))
+        events = records.conversations(record, wanted)
+        said = records.kernel_log(record)
+        for case in record.cases:
+            self._case(case, events.get(case["id"], []), said.get(case["id"], []), budget)
+        for seen in record.observations:
+            cell = self._cell(seen["requirement"])
+            cell["observed"] = {name: seen.get(name) for name in ("id", "verdict", "level", "count", "cases", "first")}
+            cell["behaviours"].append(seen["verdict"])
+            self._mark(cell, seen["id"])
+
+    def _head(self, earlier, rows):
+        results, gate = self.record.results, self.record.gate
+        head = {name: results.get(name) for name in ("target", "started", "seed", "defects", "fault", "command", "exit_status",
+                                                      "counts", "findings", "unmet_claims", "engine_faults")}
+        found = gate.get("findings")
+        head.update(label=self.record.label, kernel=gate.get("kernel"), death=gate.get("death"),
+                    kernel_findings=[one.get("title") for one in found if isinstance(one, dict)] if isinstance(found, list) else [],
+                    since=f"{earlier.label}, {earlier.results.get('started', '?')}" if earlier else None,
+                    changes=[{"id": ident, "kind": kind, "earlier": diff.shown(before), "later": diff.shown(after)}
+                             for ident, kind, before, after in rows])
+        return head
+
+    def _cell(self, ident):
+        return self.cells.setdefault(ident, {"behaviours": [], "teardowns": [], "cases": [], "unreached": 0, "observed": None,
+                                             "changed": None})
+
+    def _mark(self, cell, ident):
+        kind = self.changes.get(ident)
+        order = list(diff.KINDS)
+        if kind and (not cell["changed"] or order.index(kind) < order.index(cell["changed"])):
+            cell["changed"] = kind
+
+    def _case(self, case, events, kernel, budget):
+        named = case.get("requirement") or (case.get("checks") or [""])[0]
+        checks = list(dict.fromkeys([*case.get("checks", []), *([named] if named else [])]))
+        ended = case.get("teardown_requirement") or named
+        for ident in dict.fromkeys([*checks, *([ended] if ended and case["teardown"] != "none" else [])]):
+            cell = self._cell(ident)
+            cell["cases"].append(case["id"])
+            if ident in checks and (case["behaviour"] not in ("fail", "warn") or ident == named):
+                cell["behaviours"].append(case["behaviour"])
+            elif ident in checks:
+                cell["unreached"] += 1
+            if case["teardown"] == "pass" or (case["teardown"] != "none" and ident == ended):
+                cell["teardowns"].append(case["teardown"])
+            self._mark(cell, case["id"])
+        shown = {name: case[name] for name in CASE_FIELDS if case.get(name)}
+        shown["again"] = case.get("again") or self._again(case["id"])
+        if case["id"] in self.changes:
+            shown["changed"] = self.changes[case["id"]]
+        if events and budget[0] > 0:
+            shown["events"], shown["left_out"] = _shorten(events)
+            budget[0] -= len(shown["events"])
+        if kernel:
+            shown["kernel"] = kernel[:KERNEL_LINES]
+        self.results[case["id"]] = shown
+
+    def _again(self, ident):
+        """_again returns the command of the run with one case in place of what it selected; empty where it cannot tell."""
+        try:
+            words = shlex.split(str(self.record.results.get("command") or ""))
+        except ValueError:
+            return ""
+        options = next((index for index, word in enumerate(words) if index > 1 and word.startswith("-")), len(words))
+        return shlex.join([*words[:2], ident, *words[options:]]) if len(words) > 1 else ""
+
+    def cell(self, ident):
+        """cell returns what this run has to say about a requirement, or None."""
+        cell = self.cells.get(ident)
+        if not cell:
+            return None
+        behaviour = _worst(cell["behaviours"]) or ("inconclusive" if cell["unreached"] else "none")
+        return {"behaviour": behaviour, "teardown": _worst(cell["teardowns"]) or "none", "cases": cell["cases"],
+                "observed": cell["observed"], "changed": cell["changed"]}
+
+
+def _worst(verdicts):
+    return min(verdicts, key=WORST.index, default=None)
+
+
+def _shorten(events):
+    """_shorten returns the events of a case with what the page needs of each, and how many were left out of the middle."""
+    left_out = max(0, len(events) - EVENTS_OF_A_CASE)
+    if left_out:
+        events = events[:50] + events[50 + left_out :]
+    return [{name: event[name] for name in EVENT_FIELDS if name in event} for event in events], left_out

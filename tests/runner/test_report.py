@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The page: every verdict at its requirement, nothing of a target's as markup, no network, the same from the same runs."""
+
+import base64
+import hashlib
+import html.parser
+import json
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+from support import SECONDS, SECRET, RunnerTest
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b[31m @@DATA@@ &amp;"
+CASES = {
+    "auth.pair/sha256/null": {"behaviour": "warn", "requirement": "C-086", "expected": "0", "seen": "1"},
+    "concat.replace.once": {"behaviour": "skip", "teardown": "none", "reason": "no concat here"},
+    "concat.replace.repeats": {"behaviour": "fail", "teardown": "fail", "requirement": "C-205", "expected": "Success1",
+                               "seen": HOSTILE, "packets": [17], "teardown_requirement": "C-001", "teardown_seen": "RST"},
+}
+SEEN = {"event": "observation", "case": "timer.expires", "requirement": "C-900", "expected": "0", "seen": HOSTILE, "packet": 3, "conn": 1}
+VOID = {"meta", "input", "br", "img", "link", "hr"}
+
+
+class Page(html.parser.HTMLParser):
+    """Page reads a page, notes what matters, and counts what does not nest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.stack, self.broken, self.tags, self.ids, self.links, self.attributes, self.text = [], [], [], [], [], set(), {}
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            self.attributes.add(name)
+            if name == "id":
+                self.ids.append(value)
+            if name in ("src", "href"):
+                self.links.append(value)
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.stack or self.stack.pop() != tag:
+            self.broken.append(tag)
+
+    def handle_data(self, data):
+        if self.stack:
+            self.text[self.stack[-1]] = self.text.get(self.stack[-1], "") + data
+
+
+class Report(RunnerTest):
+    def record(self, name, cases=None, **fake):
+        self.run_suite("--seed", "7", "-j1", fake={"cases": cases or {}, **fake})
+        os.rename(self.reports, self.path(name))
+        return self.path(name)
+
+    def report(self, *runs):
+        """report makes a page of runs and returns its text and its object."""
+        done = self.invoke("report", *runs, "--output", self.path("page.html"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        with open(self.path("page.html"), encoding="utf-8") as file:
+            page = file.read()
+        with open(self.path("page.json"), encoding="utf-8") as file:
+            return page, json.load(file)
+
+    @staticmethod
+    def cell(report, ident, run=0):
+        return next(row for row in report["requirements"] if row["id"] == ident)["cells"][run]
+
+    @staticmethod
+    def verdicts(report, ident, run=0):
+        cell = Report.cell(report, ident, run)
+        return (cell["behaviour"], cell["teardown"]) if cell else None
+
+
+class Matrix(Report):
+    def test_verdicts_at_their_requirements(self):
+        _, report = self.report(self.record("bad", CASES, events=[SEEN]))
+        # The warn of a case that checks C-001 names C-086; its sibling passed C-001, whose teardown another case spoilt.
+        self.assertEqual(self.verdicts(report, "C-001"), ("pass", "fail"))
+        self.assertEqual(self.verdicts(report, "C-086"), ("warn", "pass"))
+        # A skip beside a fail hides nothing.
+        self.assertEqual(self.verdicts(report, "C-205"), ("fail", "none"))
+        self.assertEqual(self.verdicts(report, "C-900"), ("note", "none"))
+        self.assertEqual(self.cell(report, "C-900")["observed"]["count"], 1)
+        self.assertIn("concat.replace.repeats", self.cell(report, "C-001")["cases"])
+
+    def test_what_was_not_reached_is_inconclusive(self):
+        other = {**CASES["auth.pair/sha256/null"], "behaviour": "fail"}
+        _, report = self.report(self.record("bad", {"auth.pair/sha256/null": other, "auth.pair/sha384/ffdhe2048": other}))
+        self.assertEqual(self.verdicts(report, "C-001")[0], "inconclusive")
+
+    def test_nobody_judged_it(self):
+        _, report = self.report(self.record("good"))
+        self.assertIsNone(self.verdicts(report, "C-900"))
+
+    def test_worst_first(self):
+        for other in ("fail", "error", "inconclusive"):
+            cases = {"concat.replace.once": {"behaviour": other, "requirement": "C-205", "reason": "r"}}
+            with self.subTest(other):
+                run = self.record("run", cases)
+                self.assertEqual(self.verdicts(self.report(run)[1], "C-205")[0], other)
+                shutil.rmtree(run)
+
+    def test_requirement_of_another_version(self):
+        run = self.record("bad", {"timer.expires": {"behaviour": "fail", "requirement": "C-777", "seen": "x"}})
+        _, report = self.report(run)
+        row = next(row for row in report["requirements"] if row["id"] == "C-777")
+        self.assertEqual((row["area"], row["cells"][0]["behaviour"]), ("Not in the catalogue", "fail"))
+
+    def test_evidence(self):
+        _, report = self.report(self.record("bad", CASES))
+        result = report["results"][0]["concat.replace.repeats"]
+        self.assertIn("run concat.replace.repeats --seed 0x7", result["again"])
+        self.assertEqual([event["event"] for event in result["events"]], ["step", "packet"])
+        self.assertEqual(result["events"][1]["n"], 17)
+        clean = report["results"][0]["auth.pair/sha384/ffdhe2048"]
+        self.assertNotIn("events", clean)
+        self.assertIn("run auth.pair/sha384/ffdhe2048 --seed 0x7", clean["again"])
+
+    def test_changes(self):
+        good, bad = self.record("good"), self.record("bad", CASES)
+        page, report = self.report(bad, "--since", good)
+        self.assertEqual(self.cell(report, "C-205")["changed"], "newly-failing")
+        self.assertEqual(report["results"][0]["concat.replace.repeats"]["changed"], "newly-failing")
+        self.assertEqual({row["kind"] for row in report["runs"][0]["changes"]}, {"newly-failing", "no-longer-judged", "changed"})
+        self.assertIn("newly failing: 1", page)
+        _, report = self.report(good, "--since", good)
+        self.assertEqual(report["runs"][0]["changes"], [])
+
+    def test_gate(self):
+        run = self.record("run", CASES)
+        os.mkdir(self.path("gate"))
+        os.rename(run, self.path("gate", "suite"))
+        gate = {"kernel": "7.3.4", "findings": [{"case": "x", "title": "WARNING: at <here>", "lines": []}],
+                "cases": [{"case": "concat.replace.repeats", "kernel": ["nvmet: oops", HOSTILE]}]}
+        self.file("gate/gate.json", json.dumps(gate))
+        page, report = self.report(self.path("gate"))
+        self.assertEqual(report["runs"][0]["label"], "Linux 7.3.4")
+        self.assertIn("WARNING: at &lt;here&gt;", page)
+        self.assertEqual(report["results"][0]["concat.replace.repeats"]["kernel"][0], "nvmet: oops")
+
+
+class Rendering(Report):
+    def test_page_is_well_formed(self):
+        good, bad = self.record("good"), self.record("bad", CASES, events=[SEEN])
+        text, report = self.report(good, f"vendor <x>={bad}", "--since", good, "--since", good)
+        page = Page(text)
+        self.assertEqual((page.stack, page.broken), ([], []))
+        self.assertEqual(len(page.ids), len(set(page.ids)))
+        self.assertEqual(page.tags.count("script"), 2)
+        self.assertNotIn("img", page.tags)
+        # Nothing is fetched, and nothing but the page's own script runs.
+        self.assertTrue(all(link.startswith("#") for link in page.links), page.links)
+        self.assertFalse({name for name in page.attributes if name.startswith("on") or name == "style"})
+        self.assertIn("default-src 'none'", text)
+        self.assertIn("vendor &lt;x&gt;", text)
+        self.assertEqual(report["runs"][1]["label"], "vendor <x>")
+        for row in report["requirements"]:
+            self.assertIn(row["id"], page.ids)
+
+    def test_data_is_the_report(self):
+        text, report = self.report(self.record("bad", CASES, events=[SEEN]))
+        data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1]
+        self.assertEqual(json.loads(data), report)
+        self.assertNotIn("<", data)
+
+    def test_hostile_text_is_visible(self):
+        _, report = self.report(self.record("bad", CASES))
+        seen = report["results"][0]["concat.replace.repeats"]["seen"]
+        self.assertIn("\\u202e", seen)
+        self.assertTrue(all(char.isprintable() for char in seen), seen)
+
+    def test_policy_covers_what_is_there(self):
+        text, _ = self.report(self.record("good"))
+        style = re.search(r"<style>(.*?)</style>", text, re.S)[1]
+        script = re.search(r"<script>(.*?)</script>", text, re.S)[1]
+        for part in (style, script):
+            self.assertIn("sha256-" + base64.b64encode(hashlib.sha256(part.encode()).digest()).decode(), text)
+
+    def test_same_runs_same_page(self):
+        run = self.record("bad", CASES)
+        self.assertEqual(self.report(run), self.report(run))
+
+    def test_no_secret(self):
+        run = self.record("bad", {"timer.expires": {"behaviour": "fail", "requirement": "C-086", "seen": "x"}})
+        path = os.path.join(run, "results.json")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace('"seen": "x"', f'"seen": "{SECRET}"'))
+        text, report = self.report(run)
+        for written in (text, json.dumps(report)):
+            self.assertNotIn(SECRET.split(":")[2], written)
+
+    def test_letters_and_colours(self):
+        text, _ = self.report(self.record("bad", CASES))
+        self.assertIn('<span class="b v-fail">F</span>', text)
+        self.assertIn('<span class="t v-fail">F</span>', text)
+
+
+class Arguments(Report):
+    def test_no_run(self):
+        self.assert_refused(self.invoke("report", self.path("nowhere")), "no such run")
+
+    def test_since_of_another_target(self):
+        good = self.record("good")
+        self.assert_refused(self.invoke("report", good, f"b={good}", f"c={good}", "--since", f"other={good}", "--since", good),
+                            "none of the runs is of the same target")
+
+    def test_two_of_one_name(self):
+        good = self.record("good")
+        _, report = self.report(good, good)
+        self.assertTrue(all("reference target, 20" in run["label"] for run in report["runs"]))
+
+    def test_place_that_is_none(self):
+        self.assert_refused(self.invoke("report", self.record("good"), "--output", self.path("no", "page.html")), "--output")
+
+    def test_half_a_run(self):
+        run = self.record("bad", CASES)
+        with open(os.path.join(run, "events.jsonl"), "ab") as file:
+            file.write(b'{"event": "step", "case": "concat.rep\xff')
+        self.report(run)
+        os.remove(os.path.join(run, "events.jsonl"))
+        _, report = self.report(run)
+        self.assertNotIn("events", report["results"][0]["concat.replace.repeats"])
+
+
+class Browser(Report):
+    """Browser opens the page in headless Chromium, where there is one."""
+
+    def setUp(self):
+        super().setUp()
+        self.chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+        if not self.chromium:
+            self.skipTest("no chromium here (apt-get install chromium)")
+
+    def dom(self, fragment=""):
+        command = [self.chromium, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={self.path('profile')}",
+                   "--dump-dom", f"file://{self.path('page.html')}{fragment}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        if not done.stdout:
+            self.skipTest(f"chromium does not run here: {done.stderr[-200:]}")
+        return done.stdout
+
+    def test_evidence_of_a_cell(self):
+        self.report(self.record("bad", CASES, events=[SEEN]))
+        plain = self.dom()
+        self.assertIn("4 of 4 requirements", plain)
+        self.assertNotIn("<dialog id=\"detail\" aria-labelledby=\"detail-title\" open", plain)
+        shown = self.dom("#C-205/1")
+        dialog = shown[shown.index("<dialog") : shown.index("</dialog>")]
+        for text in ("concat.replace.repeats", "The conversation", "CapsuleResp", "--seed 0x7", "lane c2h shows"):
+            self.assertIn(text, dialog)
+        self.assertIn("&lt;script&gt;alert(1)", dialog)
+        self.assertNotIn("<img", dialog)
+
+
+if __name__ == "__main__":
+    unittest.main()
