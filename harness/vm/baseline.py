@@ -11,6 +11,7 @@ import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ..runner.terminal import clean
 from .errors import EXIT_USAGE, GateError
 
 FORMAT = "nvme-conform-baseline/1"
@@ -19,6 +20,7 @@ OBSERVER = "observer."
 ANY = "any"
 # So many results may stay open because the target lost its own answers, before that is news by itself.
 LOST_SHARE = 0.03
+_LOST = re.compile(r"ended the connection|connection ended")
 BEHAVIOURS = {"pass", "warn", "fail", "skip", "inconclusive", "error", "note"}
 TEARDOWNS = {"pass", "warn", "fail", "inconclusive", "none"}
 CLEAN_TEARDOWNS = {"pass", "none"}
@@ -183,8 +185,12 @@ def _entry(number, table, path):
         raise GateError(f"{where}: unknown {', '.join(sorted(unknown))}", EXIT_USAGE)
     cases = table.get("cases")
     cases = [cases] if isinstance(cases, str) else cases
-    if not cases or not all(isinstance(case, str) and case for case in cases):
+    if not isinstance(cases, list) or not cases \
+            or not all(isinstance(case, str) and case for case in cases):
         raise GateError(f"{where}: cases is not a list of globs", EXIT_USAGE)
+    for name in _MEMBERS - {"cases", "behaviour", "teardown", "flaky"}:
+        if not isinstance(table.get(name, ""), str):
+            raise GateError(f"{where}: {name} is not a string", EXIT_USAGE)
     in_range("0", table.get("kernels", ""))
     entry = Entry(number, tuple(cases), table.get("kernels", ""),
                   _words(table.get("behaviour"), BEHAVIOURS, ("pass",), where),
@@ -298,7 +304,7 @@ class Baseline:
         return comparison
 
     def _judge(self, comparison, found, entry, lenient):
-        if found.behaviour == "inconclusive" and found.answers_lost:
+        if _lost(found, entry):
             comparison.lost.append(found.id)
         elif entry is None:
             if found.clean:
@@ -333,6 +339,18 @@ class Baseline:
                         yield pattern, entry
 
 
+def _lost(found, entry):
+    """_lost tells whether an answer that the target lost keeps a result from being what is listed.
+
+    Either the engine said so, or a case that does not pass anyhow saw the end of the connection alone.
+    """
+    if found.behaviour == "inconclusive" and found.answers_lost:
+        return True
+    return entry is not None and not entry.expects_clean() and not found.clean \
+        and found.behaviour in ("fail", "warn", "inconclusive") \
+        and bool(entry.wrong(found)) and bool(_LOST.search(found.seen))
+
+
 def cause(found):
     """cause returns what a result says about why it is not clean."""
     if found.clean:
@@ -364,7 +382,7 @@ def new_entries(comparison, found, release):
     numbers = ".".join(str(part) for part in version(release))
     lines = []
     for (behaviour, teardown, requirement, _), results in groups.items():
-        lines += ["", f"# seen: {cause(results[0])}"[:200], "[[entry]]", "cases = ["]
+        lines += ["", f"# seen: {clean(cause(results[0]))}"[:200], "[[entry]]", "cases = ["]
         lines += [f"\t{_quoted(result.id)}," for result in results]
         lines += ["]", f'kernels = "=={numbers}"', f"behaviour = {_quoted(behaviour)}",
                   f"teardown = {_quoted(teardown)}"]

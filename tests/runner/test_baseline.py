@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Baselines and the matrix: what is as expected, what is not, and what a file may not say."""
+
+import os
+import tempfile
+import unittest
+
+import support  # noqa: F401  (puts the tree on sys.path)
+from harness.vm import baseline, command, expectation, matrix
+from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, GateError
+
+
+def load(text):
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write('format = "nvme-conform-baseline/1"\n' + text)
+        file.flush()
+        return baseline.Baseline(file.name)
+
+
+def entry(cases, **members):
+    lines = ["[[entry]]", f"cases = {cases!r}".replace("'", '"')]
+    for name, value in members.items():
+        value = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value).replace("'", '"')
+        lines.append(f"{name} = {value}")
+    return "\n".join(lines) + "\n"
+
+
+def found(*results):
+    return {result.id: result for result in results}
+
+
+PASS = baseline.Found("a.ok", "pass", "pass")
+FAIL = baseline.Found("a.bad/1", "fail", "none", "C-105", "RCODEEX 06h")
+
+
+class Versions(unittest.TestCase):
+    def test_ranges(self):
+        for release, text, inside in (("7.3.4+deb13-amd64", ">=7.3", True), ("7.0.13", "<7.1", True),
+                                      ("7.1.0", "<7.1", False), ("7.1", ">=7.1.0 <=7.1", True), ("6.18.15", "!=6.18.15", False),
+                                      ("6.9", "<6.10", True), ("7.4.0-rc1", ">7.3.4", True), ("7.1", "", True)):
+            self.assertEqual(baseline.in_range(release, text), inside, (release, text))
+
+    def test_what_is_no_range(self):
+        for text in ("7.1", "=7.1", "<seven", ">=7.1,<7.2"):
+            with self.assertRaises(GateError, msg=text):
+                baseline.in_range("7.1", text)
+
+
+class Comparing(unittest.TestCase):
+    def kinds(self, text, *results, **options):
+        comparison = load(text).compare(found(*results), "7.3.4+deb13-amd64", **options)
+        return [difference.kind for difference in comparison.differences]
+
+    def test_clean_needs_no_entry(self):
+        self.assertEqual(self.kinds("", PASS, baseline.Found("observer.C-1", "note")), [])
+
+    def test_what_is_not_clean_needs_one(self):
+        for behaviour, teardown in (("fail", "none"), ("warn", "none"), ("skip", "none"), ("error", "none"),
+                                    ("inconclusive", "none"), ("pass", "fail"), ("pass", "inconclusive")):
+            self.assertEqual(self.kinds("", baseline.Found("a.b", behaviour, teardown)), ["unlisted"], behaviour + teardown)
+
+    def test_as_listed(self):
+        text = entry(["a.bad"], behaviour="fail", requirement="C-105", seen="06h", reason="because")
+        self.assertEqual(self.kinds(text, FAIL), [])
+
+    def test_another_cause_is_no_expected_fail(self):
+        for members in ({"seen": "04h"}, {"requirement": "C-10"}, {"behaviour": "warn"}):
+            text = entry(["a.bad/*"], **{"behaviour": "fail", "reason": "because", **members})
+            self.assertEqual(self.kinds(text, FAIL), ["other"], members)
+
+    def test_teardown_is_judged_apart(self):
+        text = entry(["a.bad"], behaviour="fail", reason="because")
+        torn = baseline.Found("a.bad/1", "fail", "fail", "C-105", "", "C-105", "still open")
+        self.assertEqual(self.kinds(text, torn), ["other"])
+        self.assertEqual(self.kinds(text + 'teardown = "any"\n', torn), [])
+        self.assertEqual(self.kinds(text + 'teardown = "fail"\nteardown_seen = "FIN"\n', torn), ["other"])
+
+    def test_unexpected_pass(self):
+        text = entry(["a.ok"], behaviour="fail", reason="because")
+        self.assertEqual(self.kinds(text, PASS), ["other"])
+        self.assertEqual(self.kinds(text, PASS, lenient=True), [])
+
+    def test_unexplained_counts(self):
+        text = entry(["a.bad"], behaviour="fail", reason=baseline.UNEXPLAINED)
+        self.assertEqual(self.kinds(text, FAIL), ["unexplained"])
+
+    def test_flaky_takes_both(self):
+        text = entry(["a.bad", "a.ok"], behaviour="fail", flaky=True, reason="because")
+        self.assertEqual(self.kinds(text, FAIL, PASS), [])
+
+    def test_observation_that_did_not_come(self):
+        text = entry(["observer.C-093"], behaviour="fail", reason="because")
+        self.assertEqual(self.kinds(text, PASS), ["missing"])
+        self.assertEqual(self.kinds(text, PASS, whole=False), [])
+        self.assertEqual(self.kinds(entry(["observer.C-093"], kernels="<7", behaviour="fail", reason="x"), PASS), [])
+
+    def test_another_kernel_s_entry_says_nothing(self):
+        self.assertEqual(self.kinds(entry(["a.bad"], kernels="<7.1", behaviour="fail", reason="x"), FAIL), ["unlisted"])
+
+    def test_lost_answers_are_counted_and_bounded(self):
+        lost = [baseline.Found(f"a.{number}", "inconclusive", answers_lost=5) for number in range(4)]
+        many = [baseline.Found(f"b.{number}", "pass") for number in range(400)]
+        self.assertEqual(self.kinds("", *lost, *many), [])
+        self.assertEqual(self.kinds("", *lost), ["other"] * 4)
+
+    def test_exact_before_plain_before_glob(self):
+        text = entry(["a.*"], behaviour="warn", reason="x") + entry(["a.bad"], behaviour="pass", reason="x") \
+            + entry(["a.bad/1"], behaviour="fail", reason="x")
+        self.assertEqual(load(text).entry_for("a.bad/1", "7.1").number, 3)
+        self.assertEqual(load(text).entry_for("a.bad/2", "7.1").number, 2)
+        self.assertEqual(load(text).entry_for("a.c", "7.1").number, 1)
+
+    def test_two_entries_of_one_rank(self):
+        text = entry(["a.*"], reason="x") + entry(["a.b*"], reason="x")
+        with self.assertRaises(GateError):
+            load(text).entry_for("a.bad", "7.1")
+
+    def test_stale(self):
+        one = load(entry(["a.gone"], behaviour="fail", reason="x"))
+        with self.assertRaises(GateError) as caught:
+            one.check_stale({"a.bad/1"})
+        self.assertEqual(caught.exception.exit_status, EXIT_USAGE)
+        load(entry(["a.bad", "a.*"], behaviour="fail", reason="x")).check_stale({"a.bad/1"})
+
+    def test_splats(self):
+        one = load('[[splat]]\ncases = ["a.bad"]\nkernels = "<7.1"\nseen = "invalid opcode"\nreason = "x"\n')
+        self.assertTrue(one.splat_listed("a.bad/1", ["Oops: invalid opcode"], "7.0.13"))
+        self.assertFalse(one.splat_listed("a.bad/1", ["Oops: invalid opcode"], "7.1.3"))
+        self.assertFalse(one.splat_listed("a.ok", ["Oops: invalid opcode"], "7.0.13"))
+        self.assertFalse(one.splat_listed(None, ["Oops: invalid opcode"], "7.0.13"))
+        self.assertEqual(one.dangerous("7.0.13"), ["a.bad"])
+        self.assertEqual(one.dangerous("7.1.3"), [])
+
+
+class BadFiles(unittest.TestCase):
+    def test_each_is_one_line_and_a_usage_error(self):
+        for text in ("[[entry]]\n", "[[entry]]\ncases = 3\n", entry(["a"], behaviour="fails"), entry(["a"], colour="red"),
+                     entry(["a"], seen="("), entry(["a"], kernels="7"), entry(["a"], flaky=True), "[[entry]\n",
+                     '[[splat]]\ncases = ["a"]\n'):
+            with self.assertRaises(GateError, msg=text) as caught:
+                load(text)
+            self.assertEqual(caught.exception.exit_status, EXIT_USAGE)
+            self.assertNotIn("\n", caught.exception.message)
+
+    def test_another_format(self):
+        with tempfile.NamedTemporaryFile("w") as file, self.assertRaises(GateError):
+            file.write('format = "other"\n')
+            file.flush()
+            baseline.Baseline(file.name)
+
+    def test_no_file(self):
+        with self.assertRaises(GateError):
+            baseline.Baseline("/does/not/exist")
+
+
+class Updating(unittest.TestCase):
+    def test_what_is_added_is_listed_and_unexplained(self):
+        hostile = baseline.Found("a.bad/1", "fail", "none", "C-105", 'quote " back \\ bell \a')
+        results = found(hostile, baseline.Found("a.torn", "pass", "fail", "", "", "C-2", "open"), PASS)
+        empty = load("")
+        text = baseline.new_entries(empty.compare(results, "7.3.4+deb13"), results, "7.3.4+deb13")
+        again = load(text).compare(results, "7.3.4")
+        self.assertEqual([each.kind for each in again.differences], ["unexplained", "unexplained"])
+        self.assertEqual([each.kind for each in load(text).compare(results, "7.3.5").differences], ["unlisted"] * 2)
+
+    def test_nothing_to_add(self):
+        self.assertEqual(baseline.new_entries(load("").compare(found(PASS), "7.1"), found(PASS), "7.1"), "")
+
+
+class Shipped(unittest.TestCase):
+    def test_fits_this_engine_and_explains_everything(self):
+        shipped = expectation.Expectation(expectation.DEFAULT).baseline
+        self.assertEqual([each.name for each in shipped.entries if not each.explained], [])
+
+    def test_speaks_with_one_voice(self):
+        shipped = baseline.Baseline(expectation.DEFAULT)
+        for release in ("6.16.12", "6.18.15", "7.0.13", "7.1.3", "7.1.13", "7.2.12", "7.3.4"):
+            for ident in expectation.known_ids():
+                shipped.entry_for(ident, release)
+
+
+class Statuses(unittest.TestCase):
+    def judged(self, *results, text=""):
+        results = found(*results)
+        return expectation.Judgement(load(text).compare(results, "7.1"), results, True).exit_status()
+
+    def test_of_a_judgement(self):
+        self.assertEqual(self.judged(PASS), EXIT_OK)
+        self.assertEqual(self.judged(PASS, FAIL), EXIT_UNEXPECTED)
+        self.assertEqual(self.judged(baseline.Found("a", "inconclusive")), EXIT_CANNOT_JUDGE)
+
+    def test_bisect_never_blames_a_commit_for_the_harness(self):
+        expected = {0: 0, 1: 1, 125: 125, 2: 130, 3: 131, 130: 130}
+        self.assertEqual({status: command.bisect_status(status) for status in expected}, expected)
+
+
+class Matrix(unittest.TestCase):
+    def columns(self):
+        one = {"a.x": {"verdict": "pass/pass"}, "a.y": {"verdict": "fail/fail"}, "b.z": {"verdict": "skip"}}
+        two = {"a.x": {"verdict": "pass/fail"}, "a.y": {"verdict": "fail"}, "b.z": {"verdict": "inconclusive"}}
+        return [{"kernel": "1", "status": 0, "verdicts": one}, {"kernel": "2", "status": 1, "verdicts": two}]
+
+    def test_areas(self):
+        self.assertEqual(matrix.area_rows(self.columns()), [
+            ["area", "1", "2"], ["a", "1 1F", "0 1F 1t"], ["b", "0 1s", "0 1i"], ["all", "1 1F 1s", "0 1F 1i 1t"],
+            ["as expected", "yes", "NO"]])
+
+    def test_cases_that_differ(self):
+        self.assertEqual([row[0] for row in matrix.case_rows(self.columns())], ["case", "a.x", "a.y", "b.z"])
+
+    def test_kernels(self):
+        self.assertEqual(matrix.kernels("7.1, 7.2,7.1"), ["7.1", "7.2"])
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("7.1\n# no\n7.2 # yes\n")
+            file.flush()
+            self.assertEqual(matrix.kernels(file.name), ["7.1", "7.2"])
+        with self.assertRaises(GateError):
+            matrix.kernels(",")
+
+    def test_a_gate_that_left_nothing(self):
+        with tempfile.TemporaryDirectory() as directory:
+            column = matrix.column("7.1", directory, 125, 1.0)
+            self.assertEqual((column["status"], column["verdicts"]), (125, {}))
+            matrix.write(directory, [column], "x")
+            self.assertTrue(os.path.exists(os.path.join(directory, "matrix.md")))
+
+
+if __name__ == "__main__":
+    unittest.main()
