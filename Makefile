@@ -167,6 +167,10 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 unit: $(UNIT) seeds ## the unit tests of lib/
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
 
+.PHONY: wireshark
+wireshark: $(ENGINE) ## compare what tshark shows of our captures with their bytes, where tshark is installed
+	NVME_CONFORM_ENGINE=$(abspath $(ENGINE)) $(PYTHON) tests/capture/test_wireshark.py
+
 # Every fuzz target once over its seeds, with any compiler: what fuzzing found stays fixed.
 FUZZ_SRC     := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAMES   := $(patsubst tests/fuzz/%.c,%,$(FUZZ_SRC))
