@@ -117,8 +117,9 @@ void test_answer_lost(struct test *t, enum req_id req, const char *expected, con
 void test_observed(struct test *t, enum req_id req, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* test_watch names the connection whose end the teardown verdict is about (the last one named counts). */
+/* test_watch names the connection whose end the teardown verdict is about (the last one named counts); test_watched returns it. */
 void test_watch(struct test *t, struct nvc_queue *queue);
+struct nvc_queue *test_watched(const struct test *t);
 
 /* test_host returns the host emulator of the case. */
 struct nvc_host *test_host(struct test *t);

@@ -16,8 +16,7 @@ CASE(new_psk, .id = "concat.new",
 	offer(auth, param[0], param[1]);
 	expect_success(t, REQ_C_190, auth);
 	leave(t, admin);
-	expect_tls(t, REQ_C_190, host, &host->psk);
-	admin = connect_admin_tls(t, host, &host->psk);
+	admin = expect_admin_tls(t, REQ_C_190, host, &host->psk);
 	enable(t, admin);
 	expect_status(t, REQ_C_190, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 }

@@ -337,7 +337,7 @@ struct nvc_queue *admin_from_newtlspsk(
 	return test_running(t) ? connect_admin_tls(t, host, &host->psk) : NULL;
 }
 
-void expect_tls(
+struct nvc_queue *expect_admin_tls(
 	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
 {
 	const struct nvc_queue_options options = {.tls = psk};
@@ -346,18 +346,29 @@ void expect_tls(
 	enum nvc_result result;
 
 	if (!test_running(t))
-		return;
+		return NULL;
 	test_step(t, "connect over TLS");
 	result = nvc_queue_establish(host, &options, &queue, &err);
-	if (result == NVC_OK)
+	if (result == NVC_OK) {
+		test_watch(t, queue);
 		test_judged(t, req, "TLS and Connect succeed under the PSK");
-	else if (result == NVC_E_TIMEOUT)
+	} else if (result == NVC_E_TIMEOUT) {
 		unanswered(t, req, host, "TLS and Connect succeed under the PSK", result, err.text);
-	else if (tester_fault(result))
+	} else if (tester_fault(result)) {
 		test_error(t, "%s", err.text);
-	else
+	} else {
 		test_violated(t, req, "TLS and Connect succeed under the PSK", "%s", err.text);
-	nvc_queue_free(queue);
+	}
+	return queue;
+}
+
+void expect_tls(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
+{
+	struct nvc_queue *watched = test_watched(t);
+
+	nvc_queue_free(expect_admin_tls(t, req, host, psk));
+	test_watch(t, watched);
 }
 
 void expect_no_tls(

@@ -15,8 +15,7 @@ CASE(version1, .id = "psk.version-1",
 	struct nvc_queue *admin;
 
 	test_configured_psk(t, test_host(t), 1, (uint8_t)param[0], false, &psk);
-	expect_tls(t, REQ_C_230, test_host(t), &psk);
-	admin = connect_admin_tls(t, test_host(t), &psk);
+	admin = expect_admin_tls(t, REQ_C_230, test_host(t), &psk);
 	enable(t, admin);
 	expect_status(t, REQ_C_230, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 	nvc_secret_wipe(&psk.psk);

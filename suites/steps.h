@@ -92,7 +92,10 @@ void new_tls_psk(struct test *t, struct nvc_host *host, enum nvc_auth_mode mode,
 /* admin_from_newtlspsk is new_tls_psk, then an admin queue over TLS under it. */
 struct nvc_queue *admin_from_newtlspsk(
 	struct test *t, struct nvc_host *host, const struct nvc_auth_offer *offered);
-/* expect_tls judges that an admin queue over TLS under `psk` comes up as far as Connect; it is left again. */
+/* expect_admin_tls judges that an admin queue over TLS under `psk` comes up as far as Connect, and returns it. */
+struct nvc_queue *expect_admin_tls(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
+/* expect_tls does the same on a connection beside the one under test, which is left again. */
 void expect_tls(
 	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
 /* expect_no_tls judges that no handshake completes under `psk`, while the target is alive. */

@@ -139,6 +139,11 @@ void test_watch(struct test *t, struct nvc_queue *queue)
 		t->watched = queue;
 }
 
+struct nvc_queue *test_watched(const struct test *t)
+{
+	return t->watched;
+}
+
 struct nvc_host *test_host(struct test *t)
 {
 	return &t->hosts[0];
