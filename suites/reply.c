@@ -524,12 +524,13 @@ static void expect_not_open(struct test *t, enum req_id req, struct nvc_queue *a
 
 CASE(success2_needed, .id = "reply.before-success2",
 	.title = "A two-way authentication opens the queue at Success2 and no sooner",
-	.checks = {REQ_N_006, REQ_C_134}, .needs = NEED_BIDI | NEED_ATR,
+	.checks = {REQ_N_006, REQ_C_133, REQ_C_134}, .needs = NEED_BIDI | NEED_ATR,
 	.teardown = TEARDOWN_USABLE)
 {
 	struct nvc_auth *auth = before_success2(t);
 
 	expect_not_open(t, REQ_N_006, auth->queue);
+	expect_status(t, REQ_C_133, auth->queue, CMD_PROPERTY_GET, CODES(NVC_SC_AUTH_REQUIRED));
 	send_success2(t, auth);
 	expect_status(t, REQ_C_134, auth->queue, CMD_PROPERTY_SET, CODES(NVC_SC_SUCCESS));
 }

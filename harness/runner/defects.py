@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`nvme-conform defects`: the kill matrix. It proves that every case can fail and every defect is noticed.
 
-A case notices a defect when its behaviour or its teardown is fail or warn; so does the observer. Everything that is not as
-it should be is a hole, and one hole fails the command.
+A case notices a defect when its behaviour or its teardown is fail or warn; so does the observer. Where the specification leaves
+the reaction open a case cannot fail: it notices the defect when it reports another reaction than that of the clean target.
+Everything that is not as it should be is a hole, and one hole fails the command.
 
 Same seed, same bytes: a case in which the clean target never goes by the row that a defect breaks is the same conversation with
 the defect. Such cells are not run; --every-cell runs them and fails when one differs.
@@ -34,8 +35,10 @@ CLEAN_SEEDS = 3
 DEFAULT_SEED = 1
 # What a cell of the matrix shows.
 UNREACHED = "-"
+NOTED = "N"
+NOTICED = "FTW" + NOTED
 SYMBOL = {"pass": ".", "warn": "W", "fail": "F", "skip": "s", "inconclusive": "i", "error": "E"}
-LEGEND = ". pass  F fails by behaviour  T by teardown  W warns  s skip  i inconclusive  E error  - does not go by what is broken"
+LEGEND = ". pass  F fails by behaviour  T by teardown  W warns  N reports another reaction  s skip  i inconclusive  E error  - does not go by what is broken"
 
 
 def add_arguments(parser):
@@ -63,8 +66,10 @@ class Trial:
 
     name: str
     defect: str
-    conductor: Conductor
+    conductor: Conductor = None
     noise: frozenset = frozenset()  # ids that are not clean on the unbroken target either: they notice nothing
+    notes: dict = field(default_factory=dict)  # {case: what it put on record of its own requirements}
+    usual: dict = field(default_factory=dict)  # the notes of the clean target under the same seed
 
     @property
     def ledger(self):
@@ -79,6 +84,8 @@ class Trial:
                 symbol = "T"
             elif result.behaviour == "pass" and result.teardown == "inconclusive":
                 symbol = "i"
+            elif result.behaviour == "pass" and self.defect and self.notes.get(ident) != self.usual.get(ident):
+                symbol = NOTED
             cells[ident] = symbol
         for seen in self.ledger.observations.values():
             if seen.verdict in ("fail", "warn"):
@@ -87,7 +94,14 @@ class Trial:
 
     def kills(self):
         """kills returns the ids that notice the defect."""
-        return [ident for ident, symbol in self.cells().items() if symbol in "FTW" and ident not in self.noise]
+        return [ident for ident, symbol in self.cells().items() if symbol in NOTICED and ident not in self.noise]
+
+    def note(self, event):
+        """note keeps what a case puts on record of a requirement that it checks itself; the rest is the observer's."""
+        result = self.ledger.results.get(event.get("case"))
+        if event.get("event") == "observation" and result and event.get("requirement") in result.case.checks:
+            said = (event["requirement"], event.get("expected"), event.get("seen"))
+            self.notes.setdefault(result.case.id, []).append(said)
 
 
 @dataclass
@@ -163,6 +177,7 @@ class Plan:
         self._catalogue = catalogue
         self._quick = expectations if expectations.quick is not None else None
         self._started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+        self._first = None
         self._reached = {}  # {case: names of the defects that can change it}, as the first clean trial says
         self.names = cat.select(args.defects, catalogue.defects, "defect")
         if args.named:
@@ -173,21 +188,25 @@ class Plan:
     def clean(self):
         """clean returns the trials without a defect."""
         seed, cases = self._args.seed, list(self._catalogue.cases.values())
-        first = self._trial(f"clean, seed {seed}", seed, cases, on_line=self._note_reached)
+        first = self._first = self._trial(f"clean, seed {seed}", seed, cases)
         trials = [self._trial(f"clean, seed {seed + n}", seed + n, cases) for n in range(1, CLEAN_SEEDS)]
         faults = [fault for fault in options.FAULTS if fault != "none"]
         return [first] + trials + [self._trial(f"clean, fault {fault}", seed, cases, fault=fault) for fault in faults]
 
     def broken(self):
         """broken returns the trials with a defect; the clean ones have run. A defect that no case goes by gets a trial without cases."""
-        return [self._trial(name, self._args.seed, self._cases_for(name), defect=name) for name in self.names]
+        trials = [self._trial(name, self._args.seed, self._cases_for(name), defect=name) for name in self.names]
+        for trial in trials:
+            trial.usual = self._first.notes
+        return trials
 
     def reaches(self, ident, defect):
         """reaches tells whether the defect can change the case."""
         return defect in self._reached.get(ident, ())
 
-    def _note_reached(self, event, _line):
-        if event.get("event") == "verdict" and isinstance(event.get("reached"), list):
+    def _take(self, trial, event):
+        trial.note(event)
+        if trial is self._first and event.get("event") == "verdict" and isinstance(event.get("reached"), list):
             self._reached[event.get("case")] = frozenset(event["reached"])
 
     def _cases_for(self, defect):
@@ -196,10 +215,12 @@ class Plan:
             return [case for case in self._catalogue.cases.values() if case.id in wanted]
         return [case for case in self._catalogue.cases.values() if self._args.every_cell or self.reaches(case.id, defect)]
 
-    def _trial(self, name, seed, cases, defect="", fault="none", on_line=None):
+    def _trial(self, name, seed, cases, defect="", fault="none"):
         run = Run(options.Target(), cases, seed, [defect] if defect else [], fault, self._args.timeout, True, 1, self._started,
                   program_name())
-        return Trial(name, defect, Conductor(run, Ledger(self._catalogue, cases), on_line))
+        trial = Trial(name, defect)
+        trial.conductor = Conductor(run, Ledger(self._catalogue, cases), lambda event, line: self._take(trial, event))
+        return trial
 
 
 def run_trials(trials, jobs):
@@ -431,6 +452,7 @@ def _as_data(args, trials, holes, faults, status):
         "format": "nvme-conform-matrix/1",
         "seed": args.seed,
         "exit_status": status,
+        "legend": LEGEND,
         "trials": [{"name": trial.name, "defect": trial.defect or None, "cells": trial.cells()} for trial in trials],
         "holes": [{"kind": kind, "text": text} for kind, text in holes],
         "engine_faults": faults,

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A stand-in for nvme-conform-engine that keeps to the contract, or breaks it where $FAKE says so.
 
-FAKE is JSON: {"list": [...] replaces the list, "cases": {id: verdict fields, or a named misbehaviour},
-"config_to": FILE to store what came on standard input, "argv_to": FILE for the command line, "events": [...] extra events,
-"refuse": TEXT for exit 2, "list_exit": N, "defects": {name: {"cases": {...}, "events": [...]}}}.
+FAKE is JSON: {"list": [...] replaces the list, "cases": {id: verdict fields, or a named misbehaviour; "note": [requirement, text]
+becomes an observation}, "config_to": FILE to store what came on standard input, "argv_to": FILE for the command line,
+"events": [...] extra events, "refuse": TEXT for exit 2, "list_exit": N, "reached": {id: defects that can change the case; default
+all}, "defects": {name: {"cases": {...}, "events": [...]}}}.
 """
 
 import json
@@ -40,6 +41,10 @@ FAKE = json.loads(os.environ.get("FAKE", "{}"))
 
 def say(**event):
     print(json.dumps(event), flush=True)
+
+
+def every_defect():
+    return [line["defect"]["name"] for line in FAKE.get("list", LIST) if "defect" in line]
 
 
 def misbehave(how, ident):
@@ -89,7 +94,12 @@ def run():
         if isinstance(verdict, str):
             misbehave(verdict, ident)
             continue
-        say(**{"event": "verdict", "case": ident, "behaviour": "pass", "teardown": "pass", "duration_ms": 1.5, **verdict})
+        notes = [verdict["note"]] if "note" in verdict else []
+        for note in notes:
+            say(event="observation", case=ident, requirement=note[0], level="shall", expected="", seen=note[1], packet=1, conn=0)
+        reached = {"reached": FAKE.get("reached", {}).get(ident, every_defect())} if config.get("reached") else {}
+        say(**{"event": "verdict", "case": ident, "behaviour": "pass", "teardown": "pass", "duration_ms": 1.5, **reached,
+               **{name: value for name, value in verdict.items() if name != "note"}})
     say(event="run-end")
 
 

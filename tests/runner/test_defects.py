@@ -17,18 +17,19 @@ UNKILLED = {"auth.pair/*": "rows to come", "timer.*": "rows to come"}
 
 
 class Matrix(RunnerTest):
-    def matrix(self, *args, defects=DEFECTS, expected=EXPECTED, unkilled=UNKILLED, cases=None):
+    def matrix(self, *args, defects=DEFECTS, expected=EXPECTED, unkilled=UNKILLED, cases=None, equivalent=None, reached=None):
         done = self.invoke("defects", "-o", "json", "-j2", "--expected", self.file("e.json", json.dumps(expected)),
-                           "--unkilled", self.file("u.json", json.dumps(unkilled)), *args,
-                           fake={"defects": defects, "cases": cases or {}})
+                           "--unkilled", self.file("u.json", json.dumps(unkilled)),
+                           "--equivalent", self.file("q.json", json.dumps(equivalent or {})), *args,
+                           fake={"defects": defects, "cases": cases or {}, "reached": reached or {}})
         self.status = done.returncode
         self.assertEqual(done.stderr, "")
         data = json.loads(done.stdout)
         self.assertEqual(data["exit_status"], self.status)
         return data
 
-    def assert_hole(self, kind, *words, **more):
-        data = self.matrix(**more)
+    def assert_hole(self, kind, *words, args=(), **more):
+        data = self.matrix(*args, **more)
         self.assertEqual(self.status, 1)
         texts = [hole["text"] for hole in data["holes"] if hole["kind"] == kind]
         self.assertTrue(any(all(word in text for word in words) for text in texts), data["holes"])
@@ -45,6 +46,39 @@ class Matrix(RunnerTest):
     def test_defect_that_nothing_notices(self):
         self.assert_hole("defect", "row-7", "no case notices it", defects={"free-sq-on-success": DEFECTS["free-sq-on-success"]},
                          unkilled={**UNKILLED, "concat.replace.once": "r"})
+
+    def test_only_cells_that_the_defect_can_change_are_run(self):
+        reached = {"concat.replace.repeats": ["free-sq-on-success"], "concat.replace.once": ["row-7"], "timer.expires": ["row-7"],
+                   "auth.pair/sha256/null": [], "auth.pair/sha384/ffdhe2048": []}
+        data = self.matrix(reached=reached)
+        self.assertEqual((self.status, data["holes"]), (0, []))
+        cells = {trial["name"]: trial["cells"] for trial in data["trials"]}
+        self.assertEqual(set(cells["free-sq-on-success"]), {"concat.replace.repeats"})
+        self.assertEqual(set(cells["row-7"]), {"concat.replace.once", "timer.expires", "observer.C-001"})
+        self.assertEqual(len(self.matrix("--every-cell")["trials"][-1]["cells"]), 6)
+
+    def test_cell_that_was_said_not_to_change(self):
+        reached = {"concat.replace.repeats": ["free-sq-on-success"], "concat.replace.once": []}
+        self.assert_hole("shortcut", "row-7", "concat.replace.once notices it", reached=reached, args=("--every-cell",))
+        self.assert_hole("defect", "row-7: no case goes by what it breaks",
+                         reached={ident: ["free-sq-on-success"] for ident in
+                                  ("concat.replace.repeats", "concat.replace.once", "timer.expires", "auth.pair/sha256/null",
+                                   "auth.pair/sha384/ffdhe2048")})
+
+    def test_another_reaction_where_it_is_left_open(self):
+        def note(text):
+            return {"auth.pair/sha256/null": {"note": ["C-001", text]}}
+        checks = {**DEFECTS, "row-7": {"cases": note("other")}}
+        data = self.matrix(defects=checks, cases=note("usual"), unkilled={**UNKILLED, "concat.replace.once": "r"})
+        self.assertEqual(data["trials"][-1]["cells"]["auth.pair/sha256/null"], "N")
+        self.assertEqual([h for h in data["holes"] if h["kind"] == "defect"], [])
+
+    def test_defect_that_cannot_be_noticed(self):
+        lone = {"free-sq-on-success": DEFECTS["free-sq-on-success"]}
+        data = self.matrix(defects=lone, unkilled={**UNKILLED, "concat.replace.once": "r"}, equivalent={"row-7": "argument"})
+        self.assertEqual((self.status, data["holes"]), (0, []))
+        self.assert_hole("stale", "row-7 is noticed by", equivalent={"row-7": "argument"})
+        self.assert_hole("stale", "gone is no defect", equivalent={"gone": "argument"})
 
     def test_defect_noticed_by_the_wrong_case_only(self):
         self.assert_hole("defect", "concat.replace.repeats must notice it",
@@ -127,12 +161,16 @@ class Matrix(RunnerTest):
         for text, words in (("[]", ["not a JSON object"]), ("{", ["line 1"]), ('{"a": 1}', ["a", "case"])):
             path = self.file("bad.json", text)
             self.assert_refused(self.invoke("defects", "--expected", path), path, *words)
+        regex = self.file("r.json", '{"a": {"case": "b", "seen": "("}}')
+        self.assert_refused(self.invoke("defects", "--expected", regex), regex, "regular expression")
+        self.assert_refused(self.invoke("defects", "--equivalent", self.file("q.json", '{"a": 1}')), "reason")
         self.assert_refused(self.invoke("defects", "--unkilled", self.file("u.json", '{"a": ""}')), "reason")
 
     def test_normal_output_and_files(self):
         out = self.path("matrix")
         done = self.invoke("defects", "--output-dir", out, "--expected", self.file("e.json", json.dumps(EXPECTED)),
-                           "--unkilled", self.file("u.json", json.dumps(UNKILLED)), fake={"defects": DEFECTS})
+                           "--unkilled", self.file("u.json", json.dumps(UNKILLED)),
+                           "--equivalent", self.file("q.json", "{}"), fake={"defects": DEFECTS})
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("PASS: 2 of 2 defects", done.stdout)
         with open(os.path.join(out, "matrix.txt"), encoding="utf-8") as file:
