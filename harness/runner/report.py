@@ -161,7 +161,7 @@ def _areas(report):
     for row in report["requirements"]:
         areas.setdefault(row["area"], []).append(row)
     for area, rows in areas.items():
-        tallies = "".join(f"<td class=\"tally\">{_tally([row['cells'][run] for row in rows])}</td>" for run in range(len(report["runs"])))
+        tallies = "".join(f"<td class=\"tally\" data-run=\"{run + 1}\">{_tally([row['cells'][run] for row in rows])}</td>" for run in range(len(report["runs"])))
         yield f'<tbody><tr class="area"><th scope="rowgroup" colspan="2">{html.escape(area)}</th>{tallies}</tr>'
         for row in rows:
             yield _row(row)
@@ -189,11 +189,11 @@ def _row(row):
 
 def _cell(ident, number, cell):
     if not cell:
-        return f"<td class=\"cell\">{_letter('none', 'b')}</td>"
+        return f"<td class=\"cell\" data-run=\"{number + 1}\">{_letter('none', 'b')}</td>"
     title = f"{cell['behaviour']}, teardown {cell['teardown']}, {len(cell['cases'])} cases"
     title += f", {diff.KINDS[cell['changed']]}" if cell["changed"] in diff.KINDS else ""
     mark = f" k-{cell['changed']}" if cell["changed"] in diff.KINDS else ""
     eye = '<span class="eye" title="the observer reported it">o</span>' if cell["observed"] else ""
     link = html.escape(f"#{ident}/{number + 1}", quote=True)
-    return (f'<td class="cell{mark}"><a href="{link}" title="{html.escape(title, quote=True)}">{_letter(cell["behaviour"], "b")}'
+    return (f'<td class="cell{mark}" data-run="{number + 1}"><a href="{link}" title="{html.escape(title, quote=True)}">{_letter(cell["behaviour"], "b")}'
             f'{_letter(cell["teardown"], "t")}{eye}</a></td>')
