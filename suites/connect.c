@@ -103,9 +103,11 @@ CASE(name, .id = "connect.names",
 		.kind = NVC_BEND_BYTES,
 		.bytes = NVC_SLICE(field)});
 	const struct nvc_queue_options options = {.data_bends = bend};
+	/* A host without a proper name is also one that is not allowed, and either order of checks will do. */
 	const struct codes statuses =
-		param[1] == UNKNOWN ? CODES(NVC_SC_CONNECT_PARAMETERS, NVC_SC_CONNECT_HOST)
-				    : CODES(NVC_SC_CONNECT_PARAMETERS);
+		param[0] || param[1] == UNKNOWN
+			? CODES(NVC_SC_CONNECT_PARAMETERS, NVC_SC_CONNECT_HOST)
+			: CODES(NVC_SC_CONNECT_PARAMETERS);
 	struct nvc_completion done = {0};
 
 	bad_name(field, param[1]);
