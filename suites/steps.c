@@ -330,6 +330,10 @@ struct nvc_queue *expect_io(struct test *t, enum req_id req, struct nvc_queue *a
 
 void expect_open(struct test *t, enum req_id req, struct nvc_queue *queue)
 {
+	enum nvc_end end = NVC_END_OPEN;
+
+	if (test_running(t) && nvc_queue_info(queue)->end == NVC_END_OPEN)
+		nvc_queue_await_end(queue, NVC_MS(20), &end, NULL);
 	if (test_running(t))
 		expect_true(t, req, nvc_queue_info(queue)->end == NVC_END_OPEN,
 			"the connection is still open", "%s",

@@ -210,6 +210,14 @@ bool nvc_psk_for_tls(void *self, const char *identity, struct nvc_secret *psk, u
 	return true;
 }
 
+/* Defect psk-used-once. */
+static void use_up(struct nvc_target *target, const char *identity)
+{
+	for (struct psk_entry *e = target->psks; e; e = e->next)
+		if (strcmp(e->identity, identity) == 0)
+			e->expires = nvc_env_now(&target->env);
+}
+
 void nvc_psk_secured(void *self, const char *identity, uint16_t suite)
 {
 	struct conn *conn = self;
@@ -226,6 +234,6 @@ void nvc_psk_secured(void *self, const char *identity, uint16_t suite)
 	memcpy(conn->identity, entry->identity, sizeof(conn->identity));
 	memcpy(conn->tls_hostnqn, entry->hostnqn, sizeof(conn->tls_hostnqn));
 	memcpy(conn->tls_subnqn, entry->subnqn, sizeof(conn->tls_subnqn));
-	if (entry->generated && HOW(conn->target, PSK_KNOWN) == HOW_ONCE)
-		nvc_psk_retire(conn->target, conn->identity);
+	if (HOW(conn->target, PSK_KNOWN) == HOW_ONCE)
+		use_up(conn->target, conn->identity);
 }

@@ -38,6 +38,7 @@ enum how {
 	HOW_ANY,	   /* PSK_EXACT */
 	HOW_ONCE,	   /* PSK_KNOWN */
 	HOW_LOCKOUT,	   /* LOSS_FORGET */
+	HOW_REPLACED,	   /* SUCC1_PUBLISH */
 };
 
 /* Which rules are broken; the zero value keeps all. */

@@ -243,6 +243,9 @@ static void leave_out(struct conn *conn, enum step step, enum teardown_event eve
 		end_association(conn);
 		break;
 	case PUBLISH:
+		if (HOW(conn->target, SUCC1_PUBLISH) == HOW_REPLACED && conn->tx_auth &&
+			conn->tx_auth->sc_c != NVC_SC_C_REPLACETLSPSK)
+			publish(conn);
 		drop_psk(conn);
 		break;
 	case DROP_PSK:
