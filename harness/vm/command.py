@@ -49,6 +49,7 @@ def parse(argv):
     where.add_argument("--mirror", metavar="URI", help="Debian archive; default: this machine's")
     where.add_argument("--offline", action="store_true", help="only what is in the cache")
     where.add_argument("--fetch", action="store_true", help="fill the cache and stop")
+    where.add_argument("--publish", metavar="DIR", help="with --kernels: verdicts and tables for others")
     where.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
     judged = parser.add_argument_group("what is expected")
     judged.add_argument("--baseline", metavar="FILE", default=expectation.DEFAULT,

@@ -168,15 +168,23 @@ def _outcome(each):
     return {EXIT_OK: "yes", EXIT_UNEXPECTED: "NO"}.get(each["status"], f"status {each['status']}")
 
 
+def _told(each, ident):
+    """_told returns a verdict for the table: what a case that did not pass found afterwards is left out."""
+    verdict = each["verdicts"].get(ident, {}).get("verdict", "-")
+    behaviour, _, teardown = verdict.partition("/")
+    short = SHORT.get(behaviour, behaviour)
+    return f"{short}, teardown {SHORT[teardown]}" if behaviour == "pass" and teardown not in ("", "pass") \
+        else short
+
+
 def case_rows(columns):
     """case_rows returns the table case x kernel of what is not alike on all kernels."""
     rows = [["case", *[each["kernel"] for each in columns]]]
     for idents in _areas(columns).values():
         for ident in idents:
-            verdicts = [each["verdicts"].get(ident, {}).get("verdict", "-") for each in columns]
-            if len({verdict.replace("/pass", "") for verdict in verdicts}) > 1:
-                rows.append([ident, *["/".join(SHORT.get(part, part) for part in verdict.split("/"))
-                                      for verdict in verdicts]])
+            cells = [_told(each, ident) for each in columns]
+            if len(set(cells)) > 1:
+                rows.append([ident, *cells])
     return rows
 
 
@@ -198,6 +206,49 @@ def write(directory, columns, command):
         file.write("\n")
     with open(os.path.join(directory, "matrix.md"), "w", encoding="utf-8") as file:
         file.write(f"{markdown(area_rows(columns))}\n{LEGEND}.\n\n{markdown(case_rows(columns))}")
+
+
+_PUBLISHED = """# Kernels
+
+What Debian's kernels make of the suite, each booted in a virtual machine and judged from outside:
+
+```
+{command}
+```
+
+{areas}
+{legend}. [docs/findings.md](../../docs/findings.md) says for every result that is not clean why; "as
+expected" compares with `harness/baselines/linux.toml`. `matrix.json` has every verdict with its requirement.
+
+| kernel | packages | seconds |
+|---|---|---|
+{packages}
+
+## What differs between the kernels
+
+{cases}"""
+
+
+def publish(directory, columns, command):
+    """publish stores what reports/kernels/ shows: verdicts and requirements, nothing of this machine.
+
+    What was seen stays out: of a hole in the newest release the requirement is all that is told.
+    """
+    kept = ("kernel", "release", "status", "accel", "suite_seed", "findings", "kernel_files")
+    slim = [{**{name: each[name] for name in kept},
+             "verdicts": {ident: [result["verdict"], result.get("requirement", "")]
+                          for ident, result in each["verdicts"].items()}} for each in columns]
+    packages = [f"| {each['release'] or each['kernel']} | " + ", ".join(
+        f"{entry['file']} ({entry['verified']})" for entry in each["kernel_files"])
+        + f" | {each['seconds']:.0f} |" for each in columns]
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "matrix.json"), "w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT, "command": command, "kernels": slim}, file, indent=0)
+        file.write("\n")
+    with open(os.path.join(directory, "README.md"), "w", encoding="utf-8") as file:
+        file.write(_PUBLISHED.format(
+            command=command, areas=markdown(area_rows(columns)), legend=LEGEND[0].upper() + LEGEND[1:],
+            packages="\n".join(packages), cases=markdown(case_rows(columns))))
 
 
 def _conduct(words, directory, program, wanted):
@@ -235,6 +286,8 @@ def run(words, directory, program):
         return max(each["status"] for each in columns)
     command = " ".join(["nvme-conform", "gate", *words.cases, "--kernels", ",".join(wanted)])
     write(directory, columns, command)
+    if words.publish:
+        publish(words.publish, columns, command)
     rows = [area_rows(columns)] + ([case_rows(columns)] if words.verbose else [])
     for each in rows:
         print()

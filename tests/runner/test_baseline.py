@@ -206,7 +206,8 @@ class Matrix(unittest.TestCase):
             ["as expected", "yes", "NO"]])
 
     def test_cases_that_differ(self):
-        self.assertEqual([row[0] for row in matrix.case_rows(self.columns())], ["case", "a.x", "a.y", "b.z"])
+        self.assertEqual([row[0] for row in matrix.case_rows(self.columns())], ["case", "a.x", "b.z"])
+        self.assertEqual(matrix.case_rows(self.columns())[1], ["a.x", "pass", "pass, teardown FAIL"])
 
     def test_kernels(self):
         self.assertEqual(matrix.kernels("7.1, 7.2,7.1"), ["7.1", "7.2"])
