@@ -219,6 +219,9 @@ void capture_at(unsigned int packet, const char *format, ...)
 
 bool capture_wanted(bool clean)
 {
+	/* A case that was skipped has no packets. */
+	if (out.recorder && nvc_recorder_mark(out.recorder) == 0)
+		return false;
 	return out.config &&
 	       (out.config->mode == CAPTURE_ALL || (out.config->mode == CAPTURE_FAIL && !clean));
 }
