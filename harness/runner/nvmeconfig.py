@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files that nvme-cli users already have: /etc/nvme/hostnqn, /etc/nvme/hostid and libnvme's config.json."""
+"""Files that nvme-cli users already have: /etc/nvme/hostnqn and hostid, libnvme's config.json, and the INI file of 3.0."""
 
 import json
 import os
 import uuid
 from dataclasses import dataclass
 
-from . import keys
+from . import fabricsconf, keys
 from .errors import UsageError
 
 HOSTNQN_FILE = "/etc/nvme/hostnqn"
@@ -17,7 +17,7 @@ LARGEST_JSON = 1 << 26
 
 @dataclass
 class Entry:
-    """Entry is one port of one subsystem as one host of a config.json sees it; None: not given there."""
+    """Entry is one port of one subsystem as one host of a configuration sees it; None: not given there."""
 
     hostnqn: str = None
     hostid: str = None
@@ -80,10 +80,12 @@ def load_json(path, what):
 
 
 def read(path, hostnqn=None, nqn=None, traddr=None, trsvcid=None):
-    """read returns the one Entry of a libnvme config.json that fits what is already known.
+    """read returns the one Entry of a libnvme config.json or nvme-fabrics.conf that fits what is already known.
 
     UsageError when nothing or more than one thing fits, and when the file holds secrets that others may read.
     """
+    if _is_ini(path):
+        return _read_ini(path, {"hostnqn": hostnqn, "nqn": nqn, "traddr": traddr, "trsvcid": trsvcid})
     tree, mode = load_json(path, "config")
     hosts = tree.get("hosts", []) if isinstance(tree, dict) else tree
     host = _only(_objects(hosts, path, "hosts"), {"hostnqn": hostnqn}, path, "host", "-q HOSTNQN")
@@ -98,6 +100,32 @@ def read(path, hostnqn=None, nqn=None, traddr=None, trsvcid=None):
     if entry.dhchap_key or entry.dhchap_ctrl_key or entry.tls_key:
         keys.refuse_shared(mode, path, f"config {path}: holds secrets and is")
     return entry
+
+
+def _is_ini(path):
+    if os.path.isdir(path + ".d") and not os.path.exists(path):
+        return True  # a main file may be missing where there are drop-ins
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            return fabricsconf.is_ini(path, file.read(4096))
+    except OSError:
+        return False  # said by whoever reads it
+
+
+def _read_ini(path, wanted):
+    fitting = [found for found in fabricsconf.connections(path) if found.get("transport", "tcp") == "tcp"]
+    found = _only(fitting, wanted, path, "tcp connection", "-q HOSTNQN, -n NQN, -a ADDR and -s PORT")
+    fabricsconf.refuse_shared(found)
+    kato = found.get("keep-alive-tmo")
+    if kato and not kato.isdecimal():
+        raise UsageError(f"config {found['file']}: keep-alive-tmo is not a number")
+    names = {"hostnqn": ("hostnqn",), "hostid": ("hostid",), "nqn": ("nqn",), "traddr": ("traddr",), "trsvcid": ("trsvcid",),
+             "dhchap_key": ("dhchap-secret", "kxchap-secret"), "dhchap_ctrl_key": ("dhchap-ctrl-secret", "kxchap-ctrl-secret"),
+             "tls_key": ("tls-key",)}
+    # An empty value takes a setting back.
+    texts = {name: next((found[key] for key in spelled if found.get(key)), None) for name, spelled in names.items()}
+    flags = {name: fabricsconf.truth(found, name.replace("_", "-")) for name in ("tls", "concat", "hdr_digest", "data_digest")}
+    return Entry(**texts, **flags, keep_alive_tmo=int(kato) if kato else None)
 
 
 def _objects(items, path, name):

@@ -98,7 +98,7 @@ def add_target_options(parser):
     add("-g", "--hdr-digest", action="store_true", help="ask for header digests")
     add("-G", "--data-digest", action="store_true", help="ask for data digests")
     add("-k", "--keep-alive-tmo", type=keep_alive, metavar="SECONDS", help="keep alive timeout")
-    add("-J", "--config", metavar="FILE", help="libnvme config.json with the above (none: do not read one)")
+    add("-J", "--config", metavar="FILE", help="libnvme config.json or nvme-fabrics.conf with the above (none: do not read one)")
     add("--profile", metavar="FILE", help="target profile with many identities, instead of the above")
 
 
