@@ -18,15 +18,25 @@ static const char *side_of(enum req_id req)
 	return nvc_requirement(req)->area == NVC_AREA_HOST ? "host" : "controller";
 }
 
+/* What the reader asked to see. */
+struct wish {
+	bool conversation;
+};
+
 static void on_event(void *self, const struct nvc_replay_event *event)
 {
 	static const char *const kinds[] = {"open", "pdu", "end", "note", "unjudged", "violation"};
-	json_t *line = json_pack("{s:s, s:s, s:I, s:I, s:i, s:o}", "event", "replay", "kind",
+	const struct wish *wish = self;
+	json_t *line;
+
+	if (!wish->conversation && event->kind != NVC_REPLAY_VIOLATION &&
+		event->kind != NVC_REPLAY_UNJUDGED)
+		return;
+	line = json_pack("{s:s, s:s, s:I, s:I, s:i, s:o}", "event", "replay", "kind",
 		kinds[event->kind], "frame", (json_int_t)event->frame, "time_ns",
 		(json_int_t)event->time, "conn", (int)event->conn, "text",
 		events_text(event->text));
 
-	(void)self;
 	if (event->kind == NVC_REPLAY_PDU || event->kind == NVC_REPLAY_END)
 		json_object_set_new(
 			line, "dir", json_string(event->direction == NVC_H2C ? "h2c" : "c2h"));
@@ -119,7 +129,8 @@ static enum nvc_result open_capture(const char *path, FILE **in, struct nvc_erro
 enum nvc_result engine_replay(const json_t *config, struct nvc_error *err)
 {
 	static struct nvc_replay_result done;
-	const struct nvc_replay_sink sink = {.event = on_event};
+	struct wish wish = {!json_is_false(json_object_get(config, "conversation"))};
+	const struct nvc_replay_sink sink = {&wish, on_event};
 	const char *path = json_string_value(json_object_get(config, "file"));
 	const char *keylog_path = json_string_value(json_object_get(config, "keylog"));
 	const char *judge = json_string_value(json_object_get(config, "judge"));

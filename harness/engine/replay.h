@@ -8,7 +8,7 @@
 #include "wire/result.h"
 
 /* engine_replay judges the file that `config` names ("file"; "keylog": a file of TLS secrets beside it; "judge": "host",
- * "controller" or both) and writes events to standard output. NVC_OK whatever the verdict; NVC_E_INVALID for a file that
+ * "controller" or both; "conversation": false leaves the PDUs out) and writes events to standard output. NVC_OK whatever the verdict; NVC_E_INVALID for a file that
  * cannot be read or is no capture. */
 enum nvc_result engine_replay(const json_t *config, struct nvc_error *err);
 

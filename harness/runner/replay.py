@@ -140,8 +140,9 @@ def main(args):
     printer = Printer(Redactor(), sys.stderr if as_json else sys.stdout)
     results = []
     for path in args.files:
-        replay = Replay(path, printer, not args.summary and not as_json)
-        config = {"file": path, "keylog": args.keylog, "judge": args.judge}
+        show = not args.summary and not as_json
+        replay = Replay(path, printer, show)
+        config = {"file": path, "keylog": args.keylog, "judge": args.judge, "conversation": show}
         ended = []
         engine.Pool(1).run([engine.Job(config, SILENCE_SECONDS, subcommand="replay")],
                            lambda _job, event, line, replay=replay: replay.take(event, line),

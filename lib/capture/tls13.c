@@ -340,7 +340,7 @@ static void take_record(struct nvc_tls13 *tls, int index, struct nvc_slice recor
 		open_record(side, record, plain, &len)) {
 		side->opened = true;
 		take_opened(tls, index, plain, len);
-		OPENSSL_cleanse(plain, sizeof(plain));
+		OPENSSL_cleanse(plain, record.len);
 	} else if (side->opened || (index == 1 && tls->sides[0].opened)) {
 		tls->state = NVC_TLS13_BROKEN;
 	} else {
