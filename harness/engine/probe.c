@@ -248,6 +248,17 @@ static void probe_requirement(const struct nvc_queue *queue, struct capabilities
 		info->atr, info->ascr);
 }
 
+/* Every question is asked in clear. A target without such a port can still be judged by the cases that need none. */
+static enum nvc_result nothing_to_ask(struct capabilities *caps)
+{
+	static const enum need needs[] = {
+		NEED_CONCAT, NEED_OPEN_HOST, NEED_ATR, NEED_IO, NEED_IO_ATR};
+
+	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
+		finding(caps, needs[i], false, "the profile has no port that serves plain TCP");
+	return NVC_OK;
+}
+
 enum nvc_result probe_target(const struct profile *profile, struct nvc_host *host, bool reference,
 	struct capabilities *caps, struct nvc_error *err)
 {
@@ -264,6 +275,8 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 	finding(caps, NEED_AUTH, secret != NULL, "%s",
 		secret ? "a host secret is given" : "no host secret is given (-S)");
 	finding(caps, NEED_OPEN_HOST, false, "no host identity without a secret is given");
+	if (!profile->port_concat[0])
+		return nothing_to_ask(caps);
 	probe_act_as(host, profile, secret ? secret : open);
 	result = nvc_queue_establish(
 		host, &(const struct nvc_queue_options){.label = "probe"}, &queue, err);

@@ -4,12 +4,13 @@
 import os
 import sys
 
-from . import __version__, compare, defects, diff, listing, options, replay, report, run, target
+from . import __version__, compare, defects, diff, listing, options, probe, replay, report, run, target
 from .errors import EXIT_INTERRUPTED, RunnerError, ToolError
 
 SUBCOMMANDS = {
     "list": (listing, "show cases, requirements, defects, or which case covers what"),
     "run": (run, "judge a target, or the embedded reference target"),
+    "probe": (probe, "ask a target what it can do and write a first profile of it"),
     "target": (target, "be the reference target, for real hosts"),
     "defects": (defects, "break the reference target in every known way and see which case notices"),
     "replay": (replay, "judge captures: which side broke which rule, at which packet"),

@@ -4,8 +4,8 @@
 
 FAKE is JSON: {"list": [...] replaces the list, "cases": {id: verdict fields, or a named misbehaviour; "note": [requirement, text]
 becomes an observation}, "config_to": FILE to store what came on standard input, "argv_to": FILE for the command line,
-"events": [...] extra events, "refuse": TEXT for exit 2, "list_exit": N, "reached": {id: defects that can change the case; default
-all}, "defects": {name: {"cases": {...}, "events": [...]}}}.
+"events": [...] extra events, "refuse": TEXT for exit 2 (or "refuse_status"), "probe": [...] events of a probe, "list_exit": N,
+"reached": {id: defects that can change the case; default all}, "defects": {name: {"cases": {...}, "events": [...]}}}.
 """
 
 import json
@@ -115,6 +115,18 @@ def target():
     signal.pause()
 
 
+def probe():
+    config = json.load(sys.stdin)
+    if "config_to" in FAKE:
+        with open(FAKE["config_to"], "w", encoding="utf-8") as file:
+            json.dump(config, file)
+    if "refuse" in FAKE:
+        print(FAKE["refuse"], file=sys.stderr)
+        sys.exit(FAKE.get("refuse_status", 2))
+    for event in FAKE.get("probe", []):
+        say(**event)
+
+
 def main():
     if "argv_to" in FAKE:
         with open(FAKE["argv_to"], "a", encoding="utf-8") as file:
@@ -123,7 +135,7 @@ def main():
         for line in FAKE.get("list", LIST):
             print(json.dumps(line))
         sys.exit(FAKE.get("list_exit", 0))
-    {"run": run, "target": target}[sys.argv[1]]()
+    {"run": run, "probe": probe, "target": target}[sys.argv[1]]()
 
 
 if __name__ == "__main__":
