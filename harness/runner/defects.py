@@ -308,15 +308,17 @@ def _defect_holes(trial, expectations, catalogue):
 def _wrong_cause(trial, entry):
     """_wrong_cause checks that the case fails for the reason the defect suggests, where the entry names it."""
     result = trial.ledger.results.get(entry["case"])
-    if not result:
+    if not result or entry["case"] not in trial.kills():
         return
     wanted = entry.get("requirement")
-    named = (result.requirement, result.teardown_requirement)
+    notes = trial.notes.get(result.case.id, [])
+    named = (result.requirement, result.teardown_requirement, *(requirement for requirement, _, _ in notes))
     if wanted and wanted not in named:
         yield "defect", f"{trial.defect}: {entry['case']} names {' '.join(filter(None, named)) or 'nothing'}, not {wanted}"
     pattern = entry.get("seen")
-    if pattern and not re.search(pattern, f"{result.seen} {result.teardown_seen}"):
-        yield "defect", f"{trial.defect}: {entry['case']} saw {result.seen!r}, which does not say {pattern!r}"
+    seen = " ".join([result.seen, result.teardown_seen, *(str(text) for _, _, text in notes)])
+    if pattern and not re.search(pattern, seen):
+        yield "defect", f"{trial.defect}: {entry['case']} saw {seen!r}, which does not say {pattern!r}"
 
 
 def _stale_entries(expectations, catalogue):
