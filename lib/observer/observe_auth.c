@@ -156,6 +156,26 @@ static void judge_t_id(struct nvc_obs_conn *conn, enum req_id req, uint16_t t_id
 		nvc_obs_violated(conn, req, "the T_ID of the transaction", "T_ID %04xh", t_id);
 }
 
+/* The concatenation of this queue has been replaced and is asked to be replaced again, with hashes and groups that a PSK can
+ * be made of: there is no mismatch to complain of. The best known bug of a target is to forget here that the queue is TLS. */
+static void judge_mismatch(struct nvc_obs_conn *conn)
+{
+	const struct nvc_obs_transaction *transaction = &conn->transaction;
+	bool group = false;
+
+	if (transaction->state != NVC_OBS_NEGOTIATED || !transaction->offer_known ||
+		transaction->sc_c != NVC_SC_C_REPLACETLSPSK)
+		return;
+	for (int id = NVC_DH_2048; id < NVC_NUM_DHGROUPS; id++)
+		group = group || transaction->dh_offered[id];
+	if (conn->replaced && group &&
+		(transaction->hash_offered[NVC_HASH_SHA256] ||
+			transaction->hash_offered[NVC_HASH_SHA384]))
+		nvc_obs_violated(conn, REQ_C_205,
+			"REPLACETLSPSK again, as it succeeded on this queue before",
+			"AUTH_Failure1 with RCODEEX 03h, concatenation mismatch");
+}
+
 static size_t judge_failure1(struct nvc_obs_conn *conn, struct nvc_slice message, size_t room)
 {
 	struct nvc_failure failure;
@@ -176,6 +196,8 @@ static size_t judge_failure1(struct nvc_obs_conn *conn, struct nvc_slice message
 	if (failure.rcodeex < NVC_RCODEEX_FAILED || failure.rcodeex > NVC_RCODEEX_MESSAGE)
 		nvc_obs_violated(
 			conn, REQ_C_171, "RCODEEX 01h to 07h", "RCODEEX %02xh", failure.rcodeex);
+	if (failure.rcodeex == NVC_RCODEEX_CONCAT_MISMATCH)
+		judge_mismatch(conn);
 	return FAILURE_LEN;
 }
 
@@ -293,5 +315,7 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 	} else if (id == NVC_MSG_SUCCESS1 || id == NVC_MSG_FAILURE1) {
 		transaction->state = NVC_OBS_IDLE;
 		conn->authenticated |= id == NVC_MSG_SUCCESS1;
+		conn->replaced |= id == NVC_MSG_SUCCESS1 && conn->tls &&
+				  transaction->sc_c == NVC_SC_C_REPLACETLSPSK;
 	}
 }

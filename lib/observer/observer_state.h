@@ -99,6 +99,7 @@ struct nvc_obs_conn {
 	bool flow_off;	    /* SQ flow control is disabled */
 	uint32_t authreq;   /* NVC_CONNECT_ATR, NVC_CONNECT_ASCR */
 	bool authenticated; /* a Success1 was seen */
+	bool replaced;	    /* ... of a REPLACETLSPSK over TLS */
 	bool begun;	    /* a command was sent after Connect */
 	uint64_t pair;
 

@@ -198,6 +198,32 @@ START_TEST(defect_over_tls)
 }
 END_TEST
 
+/* The bug this suite began with: the second REPLACETLSPSK is refused, as the queue has forgotten that it is TLS. */
+START_TEST(second_replacement_refused)
+{
+	struct nvc_auth_outcome outcome;
+	struct nvc_queue *queue;
+	struct nvc_pcapng file;
+
+	begin(_i ? "free-sq-on-success" : NULL);
+	ck_assert_int_eq(
+		nvc_host_concat(&town.host, NVC_AUTH_CONCAT_UNI, NULL, &queue, &outcome, NULL),
+		NVC_OK);
+	for (int round = 0; round < 2; round++)
+		nvc_auth_authenticate(
+			queue, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_CONCAT_UNI, NULL, &outcome);
+	ck_assert_int_eq(outcome.kind, _i ? NVC_OUTCOME_FAILURE1 : NVC_OUTCOME_SUCCESS);
+	nvc_host_close_all(&town.host);
+	finish(true, &file);
+	replay(nvc_slice_of(file.data, file.len), &told);
+	nvc_pcapng_fini(&file);
+	ck_assert_int_eq(told.result.verdict, _i ? NVC_REPLAY_VIOLATED : NVC_REPLAY_CLEAN);
+	ck_assert_uint_eq(told.num_violations, _i ? 1 : 0);
+	if (_i)
+		ck_assert_str_eq(nvc_requirement(told.violation)->id, "C-205");
+}
+END_TEST
+
 /* A PSK that nobody knows: there is no session, so nothing is left unjudged. */
 START_TEST(refused_handshake)
 {
@@ -237,6 +263,7 @@ int main(void)
 	tcase_add_test(core, wrong_keys);
 	tcase_add_test(core, changed_record);
 	tcase_add_test(core, defect_over_tls);
+	tcase_add_loop_test(core, second_replacement_refused, 0, 2);
 	tcase_add_test(core, refused_handshake);
 	suite_add_tcase(suite, core);
 	runner = srunner_create(suite);
