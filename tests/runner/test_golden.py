@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The golden captures get the verdicts that their manifest explains; skipped, with the reason, where the engine is not built."""
+
+import json
+import os
+import subprocess
+import unittest
+
+from support import ROOT, SECONDS
+
+ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
+CAPTURES = os.path.join(ROOT, "captures")
+
+
+@unittest.skipUnless(os.access(ENGINE, os.X_OK), f"the engine is not built: {ENGINE}")
+class Golden(unittest.TestCase):
+    def setUp(self):
+        with open(os.path.join(CAPTURES, "manifest.json"), encoding="utf-8") as file:
+            self.entries = json.load(file)["captures"]
+
+    def test_every_file_has_an_entry(self):
+        files = {name for name in os.listdir(CAPTURES) if name.endswith((".pcap", ".pcapng"))}
+        self.assertEqual(files, {entry["file"] for entry in self.entries})
+
+    def test_verdicts(self):
+        for entry in self.entries:
+            with self.subTest(entry["file"]):
+                config = {"file": os.path.join(CAPTURES, entry["file"]), "conversation": False}
+                done = subprocess.run([ENGINE, "replay"], input=json.dumps(config), text=True, capture_output=True,
+                                      timeout=SECONDS, check=True)
+                end = json.loads(done.stdout.splitlines()[-1])
+                self.assertEqual(end["verdict"], entry["verdict"], end)
+                self.assertEqual([item["requirement"] for item in end["violations"] if item["level"] == "shall"],
+                                 entry.get("violations", []))
+                self.assertEqual(end["judged_tls"], entry.get("tls", 0))
+                self.assertIn(entry.get("reason", ""), end["reason"])
+
+
+if __name__ == "__main__":
+    unittest.main()
