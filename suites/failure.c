@@ -84,18 +84,32 @@ CASE(failure2_then_new, .id = "failure2.next-association",
 	expect_new_association(t, REQ_C_185, host);
 }
 
-/* ---- illegal sends: {state, message} ---- */
+/* ---- illegal sends ---- */
 
-static const struct case_param early_sends[] = {
-	{"reply-first", {BEFORE_NEGOTIATE, NVC_MSG_REPLY}},
-	{"success2-first", {BEFORE_NEGOTIATE, NVC_MSG_SUCCESS2}},
-	{"success2-after-negotiate", {AFTER_NEGOTIATE, NVC_MSG_SUCCESS2}},
-	{"negotiate-after-negotiate", {AFTER_NEGOTIATE, NVC_MSG_NEGOTIATE}},
-	{"negotiate-after-challenge", {AFTER_CHALLENGE, NVC_MSG_NEGOTIATE}},
-	{"success2-after-challenge", {AFTER_CHALLENGE, NVC_MSG_SUCCESS2}},
-	{"success2-after-reply", {AFTER_REPLY, NVC_MSG_SUCCESS2}},
-	{"negotiate-after-reply", {AFTER_REPLY, NVC_MSG_NEGOTIATE}},
-	{"negotiate-instead-of-success2", {AFTER_SUCCESS1, NVC_MSG_NEGOTIATE}},
+/* The states and messages of order.def, as far as its cases use them. */
+enum order_state {
+	STATE_IDLE = BEFORE_NEGOTIATE,
+	STATE_CHAL_READY = AFTER_NEGOTIATE,
+	STATE_WAIT_REPLY = AFTER_CHALLENGE,
+	STATE_SUCC1_READY = AFTER_REPLY,
+	STATE_WAIT_SUCC2 = AFTER_SUCCESS1,
+	STATE_DONE = AFTER_END,
+};
+
+enum order_message {
+	MESSAGE_NEGOTIATE = NVC_MSG_NEGOTIATE,
+	MESSAGE_REPLY = NVC_MSG_REPLY,
+	MESSAGE_SUCCESS2 = NVC_MSG_SUCCESS2,
+	MESSAGE_FOREIGN = NVC_MSG_CHALLENGE,
+};
+
+/* {state, message, requirement} */
+static const struct case_param illegal_sends[] = {
+#define ORDER(state, message, name, req) {name, {STATE_##state, MESSAGE_##message, REQ_##req}},
+#define ELSEWHERE(state, message, where)
+#include "suites/order.def"
+#undef ORDER
+#undef ELSEWHERE
 	{NULL, {0}},
 };
 
@@ -112,30 +126,25 @@ static void send_out_of_order(struct test *t, struct nvc_auth *auth, int message
 		reply[11] = 1; /* DHVLEN 256 */
 		send_message(t, auth, NVC_SLICE(reply));
 		break;
+	case NVC_MSG_CHALLENGE:
+		reply[1] = NVC_MSG_CHALLENGE & 0xff;
+		send_message(t, auth, nvc_slice_of(reply, 48));
+		break;
 	default:
 		send_success2(t, auth);
 	}
 }
 
-static enum req_id order_requirement(const int *param)
-{
-	if (param[1] == NVC_MSG_NEGOTIATE)
-		return REQ_C_088;
-	if (param[1] == NVC_MSG_REPLY)
-		return REQ_C_160;
-	return REQ_C_159;
-}
-
 CASE(order, .id = "failure1.out-of-order",
 	.title = "A message that is not due is refused as an incorrect protocol message",
-	.checks = {REQ_C_159, REQ_C_088, REQ_C_160}, .needs = NEED_BIDI,
-	.teardown = TEARDOWN_CLOSED, .params = early_sends)
+	.checks = {REQ_C_159, REQ_C_088, REQ_C_160, REQ_C_161, REQ_C_162}, .needs = NEED_BIDI,
+	.teardown = TEARDOWN_CLOSED, .params = illegal_sends)
 {
 	struct nvc_auth *auth =
 		transaction_at(t, host_as(t, ORDINARY_BIDI), (enum reached)param[0]);
 
 	send_out_of_order(t, auth, param[1]);
-	expect_failure1(t, order_requirement(param), auth, CODES(NVC_RCODEEX_MESSAGE));
+	expect_failure1(t, (enum req_id)param[2], auth, CODES(NVC_RCODEEX_MESSAGE));
 }
 
 CASE(reply_early, .id = "failure1.reply-before-challenge",

@@ -2,7 +2,7 @@
 /* What is left behind by many authentications. The in-process target tells its memory; a kernel's is the gate's business. */
 #include "suites/steps.h"
 
-enum { WARM_UP = 20, ROUNDS = 1000, FEWER = 60 };
+enum { WARM_UP = 10, ROUNDS = 1000, FEWER = 30 };
 
 /* One growth rule for all cases: what a round leaves behind is at least a transaction, and FEWER of these are more than this. */
 static void judge_growth(struct test *t, size_t before, size_t after)

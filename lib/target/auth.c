@@ -83,6 +83,13 @@ const char *nvc_auth_state_name(enum auth_state state)
 	return (unsigned int)state < NUM_AUTH_STATES ? machine[state].name : "unknown";
 }
 
+bool nvc_auth_illegal(enum auth_state state, enum auth_event event)
+{
+	enum action action = machine[state].on[event].action;
+
+	return action == A_REFUSE || action == A_SEQUENCE;
+}
+
 void nvc_auth_free(struct transaction *tx)
 {
 	if (!tx)

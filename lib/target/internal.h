@@ -291,6 +291,8 @@ void nvc_auth_start_timer(struct conn *conn);
 /* nvc_auth_free wipes and frees a transaction; NULL is allowed. */
 void nvc_auth_free(struct transaction *tx);
 const char *nvc_auth_state_name(enum auth_state state);
+/* nvc_auth_illegal tells whether the state machine has an error for `event` in `state`. */
+bool nvc_auth_illegal(enum auth_state state, enum auth_event event);
 /* The checks return 0 or the RCODEEX of the refusal. */
 uint8_t nvc_auth_negotiate(struct conn *conn, struct transaction *tx, struct nvc_slice message);
 uint8_t nvc_auth_reply(struct conn *conn, struct transaction *tx, struct nvc_slice message);

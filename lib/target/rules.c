@@ -133,7 +133,7 @@ bool nvc_target_defect_at(size_t index, struct nvc_target_defect *out)
 
 bool nvc_target_defect_reached(const struct nvc_target *target, size_t index)
 {
-	const bool *asked = target->rules.asked;
+	const bool *asked = target->asked;
 
 	if (index >= nvc_target_num_defects())
 		return false;

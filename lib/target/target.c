@@ -158,7 +158,6 @@ struct nvc_target *nvc_target_new(
 		return NULL;
 	}
 	target->env = *env;
-	target->rules.asked = target->asked;
 	target->service = nvc_target_service_ops;
 	target->service.self = target;
 	if (set_limits(target, config, err) != NVC_OK ||
@@ -166,6 +165,7 @@ struct nvc_target *nvc_target_new(
 		nvc_target_free(target);
 		return NULL;
 	}
+	target->rules.asked = target->asked; /* a defect is set later and changes nothing above */
 	return target;
 }
 
