@@ -65,7 +65,7 @@ conformance-quiet: $(ENGINE)
 
 .PHONY: runner-tests
 runner-tests: $(ENGINE)
-	cd tests/runner && $(PYTHON) -m unittest -q
+	@cd tests/runner && ls test_*.py | sed 's/\.py$$//' | xargs -P 4 -n 1 $(PYTHON) -m unittest -q
 
 .PHONY: arrows
 arrows: ## check that the parts of the tree include one another as docs/architecture.md says
