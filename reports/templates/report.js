@@ -88,12 +88,14 @@ function lane(event, shows) {
 }
 
 function ladder(result) {
-	const packets = new Set(result.packets || []);
+	// From the first packet of the step that was judged to the last of the case.
+	const [first, last] = [(result.packets || [])[0], (result.packets || []).at(-1)];
+	const judged = (event) => result.behaviour !== "pass" && first > 0 && event.n >= first && event.n <= last;
 	const box = element("div", "ladder", element("div", "ends", element("span", "", "host (tester)"), element("span", "", "target")));
 	if (result.left_out)
 		box.append(element("div", "lane open", result.left_out + " events of the middle are left out; events.jsonl has them all"));
 	for (const event of result.events)
-		box.append(lane(event, event.event === "packet" && packets.has(event.n)));
+		box.append(lane(event, event.event === "packet" && judged(event)));
 	return box;
 }
 
@@ -112,7 +114,7 @@ function caseBox(id, result, open) {
 			["teardown", result.teardown],
 			["… requirement", result.teardown === "pass" ? "" : clause(result.teardown_requirement)],
 			["… expected", result.teardown_expected], ["… seen", result.teardown_seen],
-			["packets", (result.packets || []).join(", ")], ["capture", result.capture],
+			["packets", (result.packets || []).join(" to ")], ["capture", result.capture],
 			["repeated", result.answers_lost ? result.answers_lost + " times, as the target's answer was lost to its own reset" : ""],
 			["changed", (result.changed || "").replaceAll("-", " ")],
 			["again", result.again ? element("code", "again", result.again) : ""],
