@@ -11,7 +11,7 @@ import sys
 import time
 
 from ..runner import reports as runner_reports
-from . import expectation, gate, host_story, klog, matrix, qemu
+from . import baseline, expectation, gate, host_story, kernel, klog, matrix, qemu
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
 
@@ -41,6 +41,7 @@ def parse(argv):
     which.add_argument("--kernels", metavar="A,B,C|FILE", help="several, one after the other; "
                        "ends with one table")
     which.add_argument("--deb", nargs="+", default=(), metavar="FILE", help="its packages")
+    which.add_argument("--tree", metavar="DIR", help="a kernel tree after make, or its O= directory")
     which.add_argument("--image", metavar="FILE", help="a bzImage or vmlinux")
     which.add_argument("--modules", metavar="DIR", help="modules of --image")
     which.add_argument("--config", metavar="FILE", help=".config of --image")
@@ -149,6 +150,8 @@ def which_kernel(words):
     chosen = ["--kernel", words.kernel] if words.kernel else ["--image", words.image or ""]
     if words.deb:
         return ["--deb", *words.deb]
+    if words.tree:
+        return ["--tree", words.tree]
     for name in ("modules", "config"):
         if getattr(words, name):
             chosen += [f"--{name}", getattr(words, name)]
@@ -223,6 +226,22 @@ def exit_status(report, comparison=None):
     return status if report.kernel_silent or listed else EXIT_UNEXPECTED
 
 
+def bisect_verdict(report, directory):
+    """bisect_verdict is the status of --bisect: of the case alone, whatever the observer saw beside it.
+
+    What the kernel complained about while it booted is not the case's doing.
+    """
+    if report.tlshd_alive is False or report.result in (EXIT_TOOL, EXIT_USAGE):
+        return EXIT_TOOL if report.tlshd_alive is False else report.result
+    found = expectation.results_in(directory).values()
+    cases = [result for result in found if not result.id.startswith(baseline.OBSERVER)]
+    complained = [each for each in report.findings if each.time >= report.started]
+    if report.death or complained or any("fail" in (each.behaviour, each.teardown) for each in cases):
+        return EXIT_UNEXPECTED
+    judged = all(each.behaviour in ("pass", "warn") and each.teardown != "inconclusive" for each in cases)
+    return EXIT_OK if judged and report.taint_after is not None else EXIT_CANNOT_JUDGE
+
+
 def bisect_status(status):
     """bisect_status turns an exit status into one that git bisect run cannot misread."""
     if status in (EXIT_OK, EXIT_UNEXPECTED, EXIT_CANNOT_JUDGE) or status >= BISECT_BROKEN:
@@ -290,7 +309,8 @@ def _judge(words, request, directory):
     if expected and report.result not in (EXIT_TOOL, EXIT_USAGE):
         comparison = expected.compare(suite_directory, report, windows.case_at, not words.cases,
                                       words.lenient)
-    status = exit_status(report, comparison)
+    status = bisect_verdict(report, suite_directory) if words.bisect \
+        else exit_status(report, comparison)
     for line in kernel_lines(report, windows, comparison):
         print(line)
     for line in comparison.lines(shlex.join(["gate", *which_kernel(words)])) if comparison else ():
@@ -325,7 +345,16 @@ def _interrupt(*_):
     raise KeyboardInterrupt
 
 
+def _use_tree(words):
+    """_use_tree turns --tree into what --image, --modules and --config would say."""
+    if words.image or words.modules or words.config:
+        raise GateError("--tree finds image, modules and configuration itself", EXIT_USAGE)
+    words.image, words.modules, words.config = kernel.in_tree(words.tree)
+
+
 def _dispatch(words, directory):
+    if words.tree:
+        _use_tree(words)
     request = gate.Request(
         kernel=words.kernel, debs=tuple(words.deb), image=words.image, modules=words.modules,
         config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,

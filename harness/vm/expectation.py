@@ -27,6 +27,16 @@ def known_ids():
     return set(listed.cases) | {baseline.OBSERVER + name for name in listed.requirements}
 
 
+def results_in(directory):
+    """results_in returns {id: Found} of the suite's reports in directory."""
+    path = os.path.join(directory, "results.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return baseline.results_of(json.load(file))
+    except (OSError, ValueError) as error:
+        raise GateError(f"the suite left no results ({path}: {error})") from error
+
+
 class Judgement:
     """Judgement is the comparison of one run with a baseline, for the gate's reports."""
 
@@ -90,13 +100,7 @@ class Expectation:
 
     def compare(self, directory, report, case_at, whole, lenient):
         """compare returns the Judgement of the run whose results are in directory."""
-        path = os.path.join(directory, "results.json")
-        try:
-            with open(path, encoding="utf-8") as file:
-                results = json.load(file)
-        except (OSError, ValueError) as error:
-            raise GateError(f"the suite left no results ({path}: {error})") from error
-        found = baseline.results_of(results)
+        found = results_in(directory)
         return Judgement(self.baseline.compare(found, report.release, whole, lenient), found,
                          self.kernel_as_expected(report, case_at))
 

@@ -228,3 +228,16 @@ def from_image(cache, image, module_directory=None, config_file=None):
              "enforce_signatures": False}
     return _load(cache.build(f"kernel-{name}", lambda directory: _build_from(
         directory, data, image, store, config_text, facts)))
+
+
+def in_tree(directory):
+    """in_tree returns (image, modules, config) of a built kernel tree, or of the O= directory of its build."""
+    images = [os.path.join(directory, name) for name in ("arch/x86/boot/bzImage", "vmlinux")]
+    image = next((path for path in images if os.path.isfile(path)), None)
+    options = os.path.join(directory, ".config")
+    if image is None:
+        raise GateError(f"--tree {directory}: no arch/x86/boot/bzImage and no vmlinux; build it, "
+                        "or name the O= directory of the build", EXIT_USAGE)
+    if not os.path.isfile(options):
+        raise GateError(f"--tree {directory}: no .config beside the image", EXIT_USAGE)
+    return image, directory, options

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Baselines and the matrix: what is as expected, what is not, and what a file may not say."""
 
+import json
 import os
 import tempfile
 import unittest
 
 import support  # noqa: F401  (puts the tree on sys.path)
-from harness.vm import baseline, command, expectation, matrix
+from harness.vm import baseline, command, expectation, gate, klog, matrix
 from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 
@@ -192,6 +193,37 @@ class Statuses(unittest.TestCase):
     def test_bisect_never_blames_a_commit_for_the_harness(self):
         expected = {0: 0, 1: 1, 125: 125, 2: 130, 3: 131, 130: 130}
         self.assertEqual({status: command.bisect_status(status) for status in expected}, expected)
+
+
+class Bisecting(unittest.TestCase):
+    def status(self, behaviour, teardown="none", observed=(), **report):
+        results = {"cases": [{"id": "a", "behaviour": behaviour, "teardown": teardown}],
+                   "observations": [{"id": "observer.C-1", "verdict": verdict, "requirement": "C-1", "first": {}}
+                                    for verdict in observed]}
+        facts = gate.Report("7.1", "tcg", "", "", **{"result": 1, "taint_before": 0, "taint_after": 0, "started": 5.0, **report})
+        with tempfile.TemporaryDirectory() as directory:
+            with open(os.path.join(directory, "results.json"), "w", encoding="utf-8") as file:
+                json.dump(results, file)
+            return command.bisect_verdict(facts, directory)
+
+    def test_the_case_decides(self):
+        for behaviour, teardown, status in (("pass", "pass", 0), ("warn", "none", 0), ("fail", "none", 1), ("pass", "fail", 1),
+                                            ("inconclusive", "none", 125), ("skip", "none", 125), ("pass", "inconclusive", 125)):
+            self.assertEqual(self.status(behaviour, teardown), status, (behaviour, teardown))
+
+    def test_another_requirement_seen_violated_does_not(self):
+        self.assertEqual(self.status("pass", observed=("fail", "warn")), 0)
+
+    def test_the_kernel_s_voice_during_the_case_does(self):
+        during, at_boot = klog.Finding(6.0, "BUG: x"), klog.Finding(2.0, "WARNING: x")
+        self.assertEqual(self.status("pass", findings=[during]), 1)
+        self.assertEqual(self.status("pass", findings=[at_boot]), 0)
+        self.assertEqual(self.status("inconclusive", death="panic", taint_after=None), 1)
+        self.assertEqual(self.status("pass", taint_after=None), 125)
+
+    def test_the_tester_s_own_fault_is_no_verdict(self):
+        self.assertEqual(self.status("fail", result=3), 3)
+        self.assertEqual(self.status("fail", tlshd_alive=False), 3)
 
 
 class Matrix(unittest.TestCase):
