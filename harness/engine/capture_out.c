@@ -64,10 +64,11 @@ enum nvc_result capture_config_read(
 {
 	const char *keylog = json_string_value(json_object_get(config, "keylog"));
 
-	*captures = (struct capture_config){.keylog_fd = -1};
+	*captures = (struct capture_config){0};
 	if (keylog) {
 		captures->keylog_fd = open(keylog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		if (captures->keylog_fd < 0)
+		captures->has_keylog = captures->keylog_fd >= 0;
+		if (!captures->has_keylog)
 			return nvc_fail(
 				err, NVC_E_INVALID, "key log %s: %s", keylog, strerror(errno));
 	}
@@ -147,7 +148,7 @@ static void on_secret(void *self, const char *line)
 	if (out.recorder)
 		nvc_recorder_secret(out.recorder, line);
 	/* A key log that cannot be written is no reason to end a case. */
-	if (out.config->keylog_fd >= 0)
+	if (out.config->has_keylog)
 		dprintf(out.config->keylog_fd, "%s\n", line);
 }
 
@@ -159,7 +160,7 @@ void capture_attach(struct nvc_host *host, unsigned int index)
 	if (out.recorder)
 		host->network = (struct nvc_host_network){
 			&out.attached[index], on_opened, on_bytes, on_ended};
-	if (out.recorder || out.config->keylog_fd >= 0)
+	if (out.recorder || out.config->has_keylog)
 		host->keylog = on_secret;
 }
 

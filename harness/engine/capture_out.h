@@ -17,7 +17,8 @@ struct capture_config {
 	bool secrets;
 	char directory[4096];
 	char command[1024]; /* of the whole run, for the head of the file */
-	int keylog_fd;	    /* secrets of all cases go here too; -1: nowhere */
+	bool has_keylog;    /* secrets of all cases go to keylog_fd too */
+	int keylog_fd;
 };
 
 /* capture_config_read reads both; the key log is opened, mode 0600. */

@@ -122,7 +122,7 @@ static enum nvc_frame_kind take_ipv4(struct rest *rest, struct nvc_tcp_ends *end
 
 	if (!header)
 		return short_of(rest);
-	header_len = (header[0] & 15u) * 4;
+	header_len = (size_t)(header[0] & 15u) * 4;
 	total = get_be(header + 2, 2);
 	if (header[0] >> 4 != 4 || header_len < 20 || header[9] != PROTOCOL_TCP)
 		return NVC_FRAME_OTHER;

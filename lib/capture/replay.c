@@ -357,12 +357,12 @@ static void on_gap(void *self, struct nvc_tcp_conn *conn, int side, const char *
 
 	(void)self;
 	(void)side;
-	if (flow && (flow->what == PLAIN || (flow->what == TLS && flow->observed)))
+	if (!flow)
+		return;
+	if (flow->what == PLAIN || (flow->what == UNKNOWN && is_nvme_port(flow)))
 		give_up(flow, why);
-	else if (flow && flow->what == TLS)
+	else if (flow->what == TLS)
 		tls_unreadable(flow, why);
-	else if (flow && flow->what == UNKNOWN && is_nvme_port(flow))
-		give_up(flow, why);
 }
 
 static void on_ended(void *self, struct nvc_tcp_conn *conn, int side, bool reset)

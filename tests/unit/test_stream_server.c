@@ -129,10 +129,17 @@ static struct nvc_stream *secure(const struct nvc_tls_psk *psk)
 
 START_TEST(echo_and_timer)
 {
+	static const uint8_t loopback[] = {127, 0, 0, 1};
+	struct nvc_stream_ends ends;
 	struct nvc_stream *s;
 
 	start(8, 0);
 	s = connect_to(port_text);
+	ck_assert(nvc_stream_tcp_ends(s, &ends) && !ends.ipv6);
+	ck_assert_mem_eq(ends.address[0], loopback, sizeof(loopback));
+	ck_assert_mem_eq(ends.address[1], loopback, sizeof(loopback));
+	ck_assert_int_eq(ends.port[1], atoi(port_text));
+	ck_assert_uint_ne(ends.port[0], 0);
 	say(s, "hello");
 	hear(s, "hello");
 	ck_assert_int_eq(hear_nothing(s, 50), NVC_E_TIMEOUT);
