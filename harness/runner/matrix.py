@@ -23,9 +23,10 @@ CASE_FIELDS = ("title", "behaviour", "teardown", "requirement", "citation", "exp
 EVENT_FIELDS = ("event", "kind", "n", "packet", "conn", "dir", "t_ms", "text", "requirement", "expected", "seen")
 
 
-def build(catalogue, runs, since):
-    """build returns the object of report.json. runs: Records; since: for each of them an earlier Record, or None."""
-    budget = [EVENTS_IN_ALL]
+def build(catalogue, runs, since, conversations=True):
+    """build returns the object of report.json. runs: Records; since: for each of them an earlier Record, or None. Without
+    conversations it says what was seen, but not what provoked it."""
+    budget = [EVENTS_IN_ALL] if conversations else None
     columns = [_Column(record, earlier, budget) for record, earlier in zip(runs, since)]
     known = dict(catalogue.requirements)
     for column in columns:
@@ -65,8 +66,8 @@ class _Column:
         for seen in record.observations:
             if seen["verdict"] != "note":
                 wanted.add(str(seen.get("first", {}).get("case")))
-        events = records.conversations(record, wanted)
-        said = records.kernel_log(record)
+        events = records.conversations(record, wanted) if budget else {}
+        said = records.kernel_log(record) if budget else {}
         for case in record.cases:
             self._case(case, events.get(case["id"], []), said.get(case["id"], []), budget)
         for seen in record.observations:
@@ -115,8 +116,8 @@ class _Column:
         shown["again"] = case.get("again") or self._again(case["id"])
         if case["id"] in self.changes:
             shown["changed"] = self.changes[case["id"]]
-        if events and budget[0] > 0:
-            shown["events"], shown["left_out"] = _shorten(events)
+        if events:
+            shown["events"], shown["left_out"] = _shorten(events) if budget[0] > 0 else ([], len(events))
             budget[0] -= len(shown["events"])
         if kernel:
             shown["kernel"] = kernel[:KERNEL_LINES]
@@ -149,5 +150,6 @@ def _shorten(events):
     """_shorten returns the events of a case with what the page needs of each, and how many were left out of the middle."""
     left_out = max(0, len(events) - EVENTS_OF_A_CASE)
     if left_out:
-        events = events[:50] + events[50 + left_out :]
+        head = EVENTS_OF_A_CASE // 8  # how it began; what failed is at the end
+        events = events[:head] + events[head + left_out :]
     return [{name: event[name] for name in EVENT_FIELDS if name in event} for event in events], left_out

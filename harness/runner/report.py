@@ -30,6 +30,8 @@ def add_arguments(parser):
     add("runs", nargs="+", metavar="RUN", help="directory of a run or a gate, or a results.json; NAME=RUN names the column")
     add("--since", action="append", default=[], metavar="RUN",
         help="an earlier run to show the changes from; of the same target, or one for each RUN in order")
+    add("--no-conversations", action="store_true",
+        help="leave out packets, steps and kernel logs: what is published before the implementer knows is to be no recipe")
     add("--output", default="report.html", metavar="FILE", help="the page (default report.html); FILE.json goes beside it")
 
 
@@ -68,7 +70,7 @@ def main(args):
     runs, labels = _columns(args)
     since = _earlier(args, runs, labels)
     catalogue = cat.read(engine.list_objects())
-    report = matrix.build(catalogue, runs, since)
+    report = matrix.build(catalogue, runs, since, not args.no_conversations)
     redactor = Redactor()
     data = redactor.text(json.dumps(report, indent=1))
     page = render(json.loads(data))

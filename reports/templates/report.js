@@ -93,7 +93,8 @@ function ladder(result) {
 	const judged = (event) => result.behaviour !== "pass" && first > 0 && event.n >= first && event.n <= last;
 	const box = element("div", "ladder", element("div", "ends", element("span", "", "host (tester)"), element("span", "", "target")));
 	if (result.left_out)
-		box.append(element("div", "lane open", result.left_out + " events of the middle are left out; events.jsonl has them all"));
+		box.append(element("div", "lane open", result.left_out + (result.events.length ? " events of the middle" : " events, as the page has too many already,") +
+			" are left out; events.jsonl has them all"));
 	for (const event of result.events)
 		box.append(lane(event, event.event === "packet" && judged(event)));
 	return box;
@@ -162,12 +163,13 @@ function show(id, number) {
 		body.append(element("h3", "", "The observer"), observedBox(cell.observed));
 	const rank = (name) => Math.min(worst.indexOf(results[name].behaviour), worst.indexOf(results[name].teardown));
 	const cases = [...cell.cases].sort((one, other) => rank(one) - rank(other));
-	body.append(element("h3", "", cases.length === 1 ? "One case" : cases.length + " cases"));
+	if (cases.length)
+		body.append(element("h3", "", cases.length === 1 ? "One case" : cases.length + " cases"));
 	for (const [index, name] of cases.entries())
 		body.append(caseBox(name, results[name], index === 0));
 	if (cell.observed && cell.observed.first && !cell.cases.includes(cell.observed.first.case) && results[cell.observed.first.case])
 		body.append(element("h3", "", "Where the observer saw it first"),
-			caseBox(cell.observed.first.case, results[cell.observed.first.case], false));
+			caseBox(cell.observed.first.case, results[cell.observed.first.case], !cases.length));
 	dialog.replaceChildren(element("div", "top", title, close), body);
 	if (!dialog.open)
 		dialog.showModal();

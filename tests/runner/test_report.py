@@ -10,8 +10,10 @@ import re
 import shutil
 import subprocess
 import unittest
+from unittest import mock
 
 from support import SECONDS, SECRET, RunnerTest
+from harness.runner import matrix
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b[31m @@DATA@@ &amp;"
 CASES = {
@@ -122,6 +124,19 @@ class Matrix(Report):
         clean = report["results"][0]["auth.pair/sha384/ffdhe2048"]
         self.assertNotIn("events", clean)
         self.assertIn("run auth.pair/sha384/ffdhe2048 --seed 0x7", clean["again"])
+
+    def test_more_than_a_page_holds(self):
+        run = self.record("bad", CASES)
+        with mock.patch.object(matrix, "EVENTS_OF_A_CASE", 1), mock.patch.object(matrix, "EVENTS_IN_ALL", 1):
+            _, report = self.report(run)
+        results = [result for result in report["results"][0].values() if "events" in result]
+        self.assertEqual([len(result["events"]) for result in results], [1, 0, 0])
+        self.assertEqual([result["left_out"] for result in results], [1, 2, 2])
+
+    def test_without_conversations(self):
+        _, report = self.report(self.record("bad", CASES), "--no-conversations")
+        self.assertFalse([result for result in report["results"][0].values() if "events" in result or "kernel" in result])
+        self.assertEqual(self.verdicts(report, "C-205")[0], "fail")
 
     def test_changes(self):
         good, bad = self.record("good"), self.record("bad", CASES)
