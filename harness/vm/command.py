@@ -60,6 +60,8 @@ def parse(argv):
                         help="an expected fail that passes is no failure of the gate")
     judged.add_argument("--update-baseline", action="store_true",
                         help="write what is not listed into the baseline, to be explained")
+    judged.add_argument("--rejudge", metavar="DIR", help="lay an earlier --kernels run beside the "
+                        "baseline of today, without booting anything")
     judged.add_argument("--bisect", metavar="CASE", help="judge this one case, for git bisect run")
     how = parser.add_argument_group("how")
     how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: guests at once")
@@ -362,7 +364,7 @@ def _dispatch(words, directory):
         append=words.append, boot_seconds=words.boot_timeout)
     if words.defect and not words.host:
         raise GateError("--defect breaks the reference target; it needs --host", EXIT_USAGE)
-    if words.kernels:
+    if words.kernels or words.rejudge:
         return matrix.run(words, directory, PROGRAM)
     if words.fetch:
         prepared = gate.prepare(request)

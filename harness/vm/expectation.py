@@ -104,6 +104,17 @@ class Expectation:
         return Judgement(self.baseline.compare(found, report.release, whole, lenient), found,
                          self.kernel_as_expected(report, case_at))
 
+    def again(self, results, report, lenient):
+        """again judges a stored run: results.json of the suite and gate.json of the gate."""
+        release, found = report["kernel"], baseline.results_of(results)
+        silent = not report["findings"] and report["taint_before"] == report["taint_after"]
+        listed = report["findings"] and all(
+            self.baseline.splat_listed(each["case"], each["lines"], release)
+            for each in report["findings"])
+        alive = report["death"] is None and report["taint_after"] is not None
+        return Judgement(self.baseline.compare(found, release, True, lenient), found,
+                         bool(alive and (silent or listed)))
+
     def update(self, judgement, release):
         """update appends what is not listed to the baseline and returns a line about it."""
         text = baseline.new_entries(judgement.comparison, judgement.found, release)

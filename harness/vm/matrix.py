@@ -10,7 +10,7 @@ import time
 
 from ..runner.catalogue import area_of
 from ..runner.terminal import table
-from . import baseline, qemu
+from . import baseline, expectation, qemu
 from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 FORMAT = "nvme-conform-matrix/1"
@@ -251,6 +251,26 @@ def publish(directory, columns, command):
             packages="\n".join(packages), cases=markdown(case_rows(columns))))
 
 
+def rejudge(directory, expected, lenient):
+    """rejudge returns the columns of an earlier matrix, laid beside the baseline of today."""
+    columns = _read(os.path.join(directory, "matrix.json")).get("kernels")
+    if not columns:
+        raise GateError(f"--rejudge {directory}: holds no matrix.json of a matrix", EXIT_USAGE)
+    for each in columns:
+        place = os.path.join(directory, each["kernel"])
+        results = _read(os.path.join(place, "suite", "results.json"))
+        report = _read(os.path.join(place, "gate.json"))
+        if not results or not report or report.get("suite_status") in (EXIT_TOOL, EXIT_USAGE):
+            continue
+        judgement = expected.again(results, report, lenient)
+        each["baseline"] = judgement.facts()
+        each["status"] = judgement.exit_status() if judgement.kernel_as_expected else EXIT_UNEXPECTED
+        print(f"{each['kernel']}: {list(judgement.lines(''))[-1]}")
+        for difference in judgement.comparison.differences:
+            print(f"     {difference.kind} {difference.id} {difference.found}: {difference.why}"[:300])
+    return columns
+
+
 def _conduct(words, directory, program, wanted):
     waiting, running, ended, jobs = list(wanted), [], {}, _jobs(words)
     try:
@@ -280,8 +300,13 @@ def run(words, directory, program):
     words.jobs = 1 if words.update_baseline else words.jobs
     if not shutil.which("setpriv"):
         print("nvme-conform gate: no setpriv here; a killed gate may leave guests", file=sys.stderr)
-    wanted = kernels(words.kernels)
-    columns = _conduct(words, directory, program, wanted)
+    if words.rejudge:
+        columns = rejudge(words.rejudge, expectation.Expectation(words.baseline), words.lenient)
+        wanted = [each["kernel"] for each in columns]
+        os.makedirs(directory, exist_ok=True)
+    else:
+        wanted = kernels(words.kernels)
+        columns = _conduct(words, directory, program, wanted)
     if words.fetch:
         return max(each["status"] for each in columns)
     command = " ".join(["nvme-conform", "gate", *words.cases, "--kernels", ",".join(wanted)])
