@@ -396,8 +396,8 @@ static struct teardown_verdict judge_teardown(struct test *t)
 			t->verdict != VERDICT_WARN))
 		return out;
 	if (wanted == TEARDOWN_CLOSED) {
-		/* Where the behaviour already failed, an open connection is its consequence and no reason to wait long. */
-		uint64_t bound = t->verdict == VERDICT_FAIL && !test_is_virtual(t)
+		/* Where the behaviour is already wrong, an open connection is its consequence and no reason to wait long. */
+		uint64_t bound = t->verdict != VERDICT_PASS && !test_is_virtual(t)
 					 ? NVC_SEC(1)
 					 : test_end_bound(t);
 		out.expected = "ended by the target";
