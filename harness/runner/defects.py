@@ -391,16 +391,18 @@ def matrix_lines(trials):
 
 
 def overview(trials, expectations, catalogue):
-    """overview returns a line per defect: how many cases of each area notice it, and which case must."""
-    tried = [trial for trial in trials if trial.defect]
-    areas = list(dict.fromkeys([cat.area_of(case) for case in catalogue.cases.values()] + ["observer"]))
-    rows = [["defect", *areas, "must be noticed by"]]
-    for trial in tried:
-        count = Counter(
-            "observer" if ident not in catalogue.cases else cat.area_of(catalogue.cases[ident]) for ident in trial.kills())
+    """overview returns a line per defect: what it breaks, how many cases notice it, in which areas, and which case must."""
+    rows = [["defect", "breaks", "noticed by", "must be noticed by", "areas"]]
+    for trial in trials:
+        if not trial.defect:
+            continue
+        kills = trial.kills()
+        count = Counter("observer" if ident not in catalogue.cases else cat.area_of(catalogue.cases[ident]) for ident in kills)
         entry = expectations.kills.get(trial.defect)
-        rows.append([trial.defect, *[str(count[area] or ".") for area in areas], entry["case"] if entry else ""])
-    return table(rows, right=set(range(1, len(areas) + 1)))
+        must = entry["case"] if entry else "equivalent" if trial.defect in expectations.equivalent else ""
+        areas = ", ".join(f"{area} {num}" for area, num in count.most_common())
+        rows.append([trial.defect, catalogue.defects[trial.defect].requirement, str(len(kills)), must, areas])
+    return table(rows, right={2})
 
 
 def main(args):
@@ -475,10 +477,18 @@ def _print(printer, trials, expectations, catalogue, outcome, seconds):
         printer.line(f"{printer.paint('fail', 'HOLE')} ({kind}) {clean(text)}")
     for text in faults:
         printer.line(f"{printer.paint('error', 'ENGINE FAULT')} {clean(text)}")
-    tried = sum(1 for trial in trials if trial.defect)
-    noticed = sum(1 for trial in trials if trial.defect and trial.kills())
-    word = {EXIT_OK: "PASS", EXIT_FAIL: "FAIL"}.get(status, "ERROR")
     printer.line()
+    word = {EXIT_OK: "PASS", EXIT_FAIL: "FAIL"}.get(status, "ERROR")
     printer.line(printer.paint({"PASS": "pass", "FAIL": "fail"}.get(word, "error"),
-                               f"{word}: {noticed} of {tried} defects noticed by {len(catalogue.cases)} cases, "
-                               f"{len(holes)} holes, {seconds:.1f} s"))
+                               f"{word}: {_figures(trials, expectations, catalogue)}, {len(holes)} holes, {seconds:.1f} s"))
+
+
+def _figures(trials, expectations, catalogue):
+    """_figures says in one line what was tried and what came of it."""
+    tried = [trial for trial in trials if trial.defect]
+    noticed = sum(1 for trial in tried if trial.kills())
+    reported = sum(1 for trial in tried if trial.kills() and all(trial.cells()[ident] == NOTED for ident in trial.kills()))
+    argued = sum(1 for trial in tried if trial.defect in expectations.equivalent)
+    failed = {ident for trial in tried for ident in trial.kills() if ident in catalogue.cases}
+    return f"{noticed} of {len(tried)} defects noticed ({reported} by a report only; {argued} equivalent), " \
+           f"{len(failed)} of {len(catalogue.cases)} cases notice one"
