@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Baselines and the matrix: what is as expected, what is not, and what a file may not say."""
 
+import contextlib
+import io
 import json
 import os
 import tempfile
@@ -240,6 +242,36 @@ class Matrix(unittest.TestCase):
     def test_cases_that_differ(self):
         self.assertEqual([row[0] for row in matrix.case_rows(self.columns())], ["case", "a.x", "b.z"])
         self.assertEqual(matrix.case_rows(self.columns())[1], ["a.x", "pass", "pass, teardown FAIL"])
+
+    def test_rejudging(self):
+        results = {"cases": [{"id": "a.bad/1", "behaviour": "fail", "teardown": "none", "requirement": "C-105"}],
+                   "observations": []}
+        facts = {"kernel": "7.1.3+deb13", "findings": [{"case": "a.bad/1", "lines": ["BUG: y"]}], "taint_before": 0,
+                 "taint_after": 640, "death": None, "suite_status": 1}
+        expected = object.__new__(expectation.Expectation)
+        text = entry(["a.bad"], behaviour="fail", reason="x")
+        with tempfile.TemporaryDirectory() as directory:
+            os.makedirs(os.path.join(directory, "7.1.3", "suite"))
+            matrix.write(directory, [{"kernel": "7.1.3", "status": 1, "verdicts": {}}], "x")
+            for name, data in (("gate.json", facts), ("suite/results.json", results)):
+                with open(os.path.join(directory, "7.1.3", name), "w", encoding="utf-8") as file:
+                    json.dump(data, file)
+            with contextlib.redirect_stdout(io.StringIO()):
+                for more, status in (("", 1), ('[[splat]]\ncases = ["a.bad"]\nseen = "BUG: y"\nreason = "x"\n', 0)):
+                    expected.baseline = load(text + more)
+                    self.assertEqual(matrix.rejudge(directory, expected, False)[0]["status"], status)
+            with self.assertRaises(GateError):
+                matrix.rejudge(os.path.join(directory, "7.1.3"), expected, False)
+
+    def test_published_says_nothing_of_what_was_seen(self):
+        column = {"kernel": "7.1", "release": "7.1", "status": 0, "accel": "tcg", "suite_seed": 1, "findings": [], "seconds": 1.0,
+                  "kernel_files": [{"file": "x.deb", "sha256": "00", "verified": "apt"}],
+                  "verdicts": {"a.x": {"verdict": "fail", "requirement": "C-140", "seen": "THE RECIPE"}}}
+        with tempfile.TemporaryDirectory() as directory:
+            matrix.publish(directory, [column], "command")
+            for name in ("README.md", "matrix.json"):
+                with open(os.path.join(directory, name), encoding="utf-8") as file:
+                    self.assertNotIn("RECIPE", file.read())
 
     def test_kernels(self):
         self.assertEqual(matrix.kernels("7.1, 7.2,7.1"), ["7.1", "7.2"])
