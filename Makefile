@@ -157,9 +157,10 @@ $(LIB): $(call obj,$(LIB_SRC))
 $(ENGINE): $(call obj,$(SUITE_SRC) $(ENGINE_SRC)) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(call obj,$(SUITE_SRC) $(ENGINE_SRC)) $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
 
+$(BUILD)/tests/test_walk: $(call obj,suites/walk.c suites/walk_text.c)
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
 
 .SECONDARY: # keep the objects of the unit tests
 
