@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,19 +78,34 @@ enum nvc_result capture_config_read(
 
 /* ---- recording ---- */
 
-void capture_open(const struct capture_config *config, bool in_process)
+/* Memory that the process of a case shares with the engine, which can write a capture when that process is gone. */
+static void *shared;
+
+void capture_begin(const struct capture_config *config, bool in_process)
 {
-	capture_close();
+	memset(&out, 0, sizeof(out));
 	out.config = config;
 	out.in_process = in_process;
-	/* Without memory the case is judged all the same; that its packets are missing is said when they are asked for. */
-	if (config->mode != CAPTURE_NONE)
-		out.recorder = nvc_recorder_new(LIMIT);
+	if (config->mode == CAPTURE_NONE)
+		return;
+	if (!shared) {
+		shared = mmap(
+			NULL, LIMIT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (shared == MAP_FAILED)
+			shared = NULL;
+		/* Without memory the case is judged all the same; that its packets are missing is said when they are
+		 * asked for. */
+		out.recorder = shared ? nvc_recorder_over(shared, LIMIT) : NULL;
+		return;
+	}
+	out.recorder = shared;
+	nvc_recorder_wipe(out.recorder);
 }
 
-void capture_close(void)
+void capture_end(void)
 {
-	nvc_recorder_free(out.recorder);
+	if (out.recorder)
+		nvc_recorder_wipe(out.recorder);
 	free(out.marks);
 	memset(&out, 0, sizeof(out));
 }

@@ -25,9 +25,10 @@ struct capture_config {
 enum nvc_result capture_config_read(
 	const json_t *config, struct capture_config *out, struct nvc_error *err);
 
-/* capture_open begins the recording of a case. `in_process`: its network has no addresses of its own. */
-void capture_open(const struct capture_config *config, bool in_process);
-void capture_close(void);
+/* capture_begin begins the recording of a case, before its process is forked: what that process records can be written by
+ * this one too. `in_process`: the network of the case has no addresses of its own. Ended by capture_end. */
+void capture_begin(const struct capture_config *config, bool in_process);
+void capture_end(void);
 /* capture_attach records everything that `host`, the `index`th of the case, does. */
 void capture_attach(struct nvc_host *host, unsigned int index);
 

@@ -102,7 +102,6 @@ bool evidence_open(struct test *t)
 		.self = t, .violation = on_violation, .packet = on_packet};
 
 	memset(&now, 0, sizeof(now));
-	capture_open(&t->run->captures, t->run->reference);
 	t->observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	return t->observer != NULL;
 }
@@ -111,7 +110,6 @@ void evidence_close(struct test *t)
 {
 	nvc_observer_free(t->observer);
 	t->observer = NULL;
-	capture_close();
 }
 
 /* Connections of several hosts share one numbering: each host's own numbers begin at 1. */

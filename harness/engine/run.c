@@ -105,6 +105,21 @@ static void merge(json_t *verdict, const struct check_view *view)
 	json_object_set_new(verdict, "reason", events_text(reason));
 }
 
+/* The packets of a case whose process is gone. */
+static void rescue_capture(const struct instance *instance, json_t *verdict)
+{
+	struct nvc_error why = {0};
+	const char *path;
+
+	if (!capture_wanted(false))
+		return;
+	capture_at(0, "%s: verdict %s: %s", instance->id, json_string_value(json_object_get(verdict, "behaviour")),
+		json_string_value(json_object_get(verdict, "reason")));
+	path = capture_write(instance->id, &why);
+	if (path)
+		json_object_set_new(verdict, "capture", events_text(path));
+}
+
 struct attempt {
 	json_t *verdict;
 	json_t *lines; /* array of events */
@@ -187,13 +202,17 @@ static enum nvc_result run_case(
 		current.instance = instance;
 		current.out = fd;
 		current.last_attempt = number == MAX_ATTEMPTS;
+		capture_begin(&run->captures, run->reference);
 		struct check_view view = run_under_check(run, instance);
 		read_events(fd, &attempt);
 		close(fd);
-		if (!attempt.verdict)
+		if (!attempt.verdict) {
 			attempt.verdict = missing_verdict(instance, &view);
-		else
+			rescue_capture(instance, attempt.verdict);
+		} else {
 			merge(attempt.verdict, &view);
+		}
+		capture_end();
 		if (!json_is_true(json_object_get(attempt.verdict, "answer_lost")) ||
 			number == MAX_ATTEMPTS || run->reference)
 			break;

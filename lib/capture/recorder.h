@@ -11,11 +11,18 @@
 
 struct nvc_recorder;
 
-/* nvc_recorder_new returns a recorder that keeps at most `limit` bytes: what comes later is not recorded, and the last
- * packet says so. NULL without memory. */
+/* nvc_recorder_over begins a recorder in `memory` (`size` bytes, aligned as malloc does), which it borrows and in which it
+ * keeps everything: memory that is shared with another process survives the one that records. When it is full nothing more
+ * is recorded, and the last packet says so. NULL when `size` is too small for anything. */
+struct nvc_recorder *nvc_recorder_over(void *memory, size_t size);
+
+/* nvc_recorder_wipe overwrites what was recorded, secrets included, and begins anew. */
+void nvc_recorder_wipe(struct nvc_recorder *recorder);
+
+/* nvc_recorder_new returns a recorder in `limit` bytes of its own, or NULL without memory. */
 struct nvc_recorder *nvc_recorder_new(size_t limit);
 
-/* nvc_recorder_free frees `recorder` and wipes its secrets; NULL is allowed. */
+/* nvc_recorder_free wipes and frees what nvc_recorder_new returned; NULL is allowed. */
 void nvc_recorder_free(struct nvc_recorder *recorder);
 
 /* nvc_recorder_opened begins connection `conn`, an id not used before, at `time` (nanoseconds). */
@@ -51,7 +58,7 @@ struct nvc_recorder_about {
 };
 
 /* nvc_recorder_write appends everything to `out`. NVC_E_NO_SPACE or NVC_E_NO_MEMORY when it does not fit. */
-enum nvc_result nvc_recorder_write(struct nvc_recorder *recorder,
+enum nvc_result nvc_recorder_write(const struct nvc_recorder *recorder,
 	const struct nvc_recorder_about *about, struct nvc_pcapng *out);
 
 #endif

@@ -3,6 +3,11 @@
  * What is recorded comes out of the capture again, byte for byte; what a network and a capture do to packets changes
  * nothing, or is said; and whatever is not judged is never clean.
  */
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "capture/reassembly.h"
 #include "capture_frames.h"
 #include "observer_talk.h"
@@ -505,6 +510,45 @@ START_TEST(recorder_keeps_to_its_limit)
 }
 END_TEST
 
+/* The process that recorded is killed; the one that shares the memory writes what it left. */
+START_TEST(recording_survives_its_process)
+{
+	const struct plan plan = {.two_way = true};
+	const struct nvc_tcp_ends ends = ends_of(false);
+	const size_t size = 1 << 20;
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct nvc_recorder *recorder = nvc_recorder_over(memory, size);
+	struct nvc_pcapng file;
+	int status;
+	pid_t child;
+
+	ck_assert_ptr_nonnull(recorder);
+	converse(&talk, &plan);
+	fflush(NULL);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		nvc_recorder_opened(recorder, 1, &ends, 0);
+		for (size_t i = 0; i < talk.num; i++)
+			nvc_recorder_bytes(recorder, 1, talk.direction[i] == NVC_H2C,
+				nvc_slice_of(talk.bytes + talk.start[i],
+					talk.start[i + 1] - talk.start[i]),
+				0);
+		kill(getpid(), SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status));
+	nvc_pcapng_init(&file, 1 << 22);
+	ck_assert_int_eq(nvc_recorder_write(recorder, &about, &file), NVC_OK);
+	replay(nvc_slice_of(file.data, file.len), &told);
+	assert_clean(&told);
+	nvc_pcapng_fini(&file);
+	nvc_recorder_wipe(recorder);
+	ck_assert_uint_eq(nvc_recorder_mark(recorder), 0);
+	munmap(memory, size);
+}
+END_TEST
+
 static void ignore_gap(void *self, struct nvc_tcp_conn *conn, int side, const char *why)
 {
 	(void)conn;
@@ -581,6 +625,7 @@ static void add_tests(TCase *core)
 	tcase_add_test(core, no_capture_is_refused);
 	tcase_add_test(core, truncated_everywhere);
 	tcase_add_test(core, recorder_keeps_to_its_limit);
+	tcase_add_test(core, recording_survives_its_process);
 	tcase_add_test(core, many_connections_are_bounded);
 }
 
