@@ -145,6 +145,9 @@ def prepare(args, catalogue, redactor):
     earlier = records.load(args.rerun_failed) if args.rerun_failed else None
     since = records.load(args.only_changed_since) if args.only_changed_since else None
     idents = selection.cases(args, catalogue, earlier)
+    if args.last:
+        last = set(cat.select(args.last, catalogue.cases, "case"))
+        idents = [ident for ident in idents if ident not in last] + [ident for ident in idents if ident in last]
     # One case at a time for a real target: its controller keeps one transaction per host identity.
     jobs = args.jobs or (os.cpu_count() or 1)
     jobs = min(jobs, len(idents)) if target.is_reference else 1

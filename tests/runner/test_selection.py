@@ -21,6 +21,12 @@ class Selection(RunnerTest):
     def test_overlap_runs_once(self):
         self.assertEqual(self.selected("timer.expires", "timer.*"), ["timer.expires"])
 
+    def test_last(self):
+        everything = self.selected()
+        self.assertEqual(self.selected("--last", "auth.pair", "-j", "1"),
+                         [ident for ident in everything if not ident.startswith("auth.pair")]
+                         + [ident for ident in everything if ident.startswith("auth.pair")])
+
     def test_unknown_id(self):
         self.assert_refused(self.run_suite("concat.replace.onec"), "concat.replace.onec", "did you mean concat.replace.once?")
 
