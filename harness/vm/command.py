@@ -45,6 +45,7 @@ def parse(argv):
     which.add_argument("--image", metavar="FILE", help="a bzImage or vmlinux")
     which.add_argument("--modules", metavar="DIR", help="modules of --image")
     which.add_argument("--config", metavar="FILE", help=".config of --image")
+    which.add_argument("--shard", metavar="I/N", help="with --kernels: only this share of them")
     where = parser.add_argument_group("where from and where to")
     where.add_argument("--cache", metavar="DIR", help="default ~/.cache/nvme-conform")
     where.add_argument("--mirror", metavar="URI", help="Debian archive; default: this machine's")
@@ -62,6 +63,7 @@ def parse(argv):
                         help="write what is not listed into the baseline, to be explained")
     judged.add_argument("--rejudge", metavar="DIR", help="lay an earlier --kernels run beside the "
                         "baseline of today, without booting anything")
+    judged.add_argument("--merge", metavar="DIR", nargs="+", help="one table of earlier --kernels runs")
     judged.add_argument("--bisect", metavar="CASE", help="judge this one case, for git bisect run")
     how = parser.add_argument_group("how")
     how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: guests at once")
@@ -364,7 +366,7 @@ def _dispatch(words, directory):
         append=words.append, boot_seconds=words.boot_timeout)
     if words.defect and not words.host:
         raise GateError("--defect breaks the reference target; it needs --host", EXIT_USAGE)
-    if words.kernels or words.rejudge:
+    if words.kernels or words.rejudge or words.merge:
         return matrix.run(words, directory, PROGRAM)
     if words.fetch:
         prepared = gate.prepare(request)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,29 @@ def kernels(text):
     if not found:
         raise GateError(f"--kernels {text!r} names no kernel", EXIT_USAGE)
     return found
+
+
+def share(wanted, text):
+    """share returns the I-th of N shares of the kernels, for "I/N" with 1 <= I <= N."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, count = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= index <= count:
+        raise GateError(f"--shard {text!r} is not I/N with I from 1 to N", EXIT_USAGE)
+    return wanted[index - 1::count]
+
+
+def merge(directories):
+    """merge returns the columns of several matrices; a kernel that is in two of them is an error."""
+    columns = []
+    for directory in directories:
+        found = _read(os.path.join(directory, "matrix.json"))
+        if found.get("format") != FORMAT:
+            raise GateError(f"--merge {directory}: holds no matrix.json of a matrix", EXIT_USAGE)
+        columns += found["kernels"]
+    names = [each["kernel"] for each in columns]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise GateError(f"--merge: {', '.join(twice)} more than once", EXIT_USAGE)
+    return sorted(columns, key=lambda each: baseline.version(each["kernel"]))
 
 
 def _argv(words, program, kernel, directory):
@@ -304,8 +328,13 @@ def run(words, directory, program):
         columns = rejudge(words.rejudge, expectation.Expectation(words.baseline), words.lenient)
         wanted = [each["kernel"] for each in columns]
         os.makedirs(directory, exist_ok=True)
+    elif words.merge:
+        columns = merge(words.merge)
+        wanted = [each["kernel"] for each in columns]
+        os.makedirs(directory, exist_ok=True)
     else:
         wanted = kernels(words.kernels)
+        wanted = share(wanted, words.shard) if words.shard else wanted
         columns = _conduct(words, directory, program, wanted)
     if words.fetch:
         return max(each["status"] for each in columns)
@@ -319,5 +348,7 @@ def run(words, directory, program):
         print("\n".join(table(each)))
     print(f"{LEGEND}\nmatrix.json and matrix.md in {directory}")
     statuses = [each["status"] for each in columns]
+    if not statuses:
+        return EXIT_OK    # a share may be empty
     return next((status for status in statuses if status not in (EXIT_OK, EXIT_UNEXPECTED)), None) \
         or (EXIT_TOOL if None in statuses else max(statuses))

@@ -273,6 +273,25 @@ class Matrix(unittest.TestCase):
                 with open(os.path.join(directory, name), encoding="utf-8") as file:
                     self.assertNotIn("RECIPE", file.read())
 
+    def test_shares_are_everything_once(self):
+        wanted = list("abcdefg")
+        shares = [matrix.share(wanted, f"{index}/3") for index in (1, 2, 3)]
+        self.assertEqual(sorted(sum(shares, [])), wanted)
+        for text in ("0/3", "4/3", "1", "a/b", "1/0"):
+            with self.assertRaises(GateError, msg=text):
+                matrix.share(wanted, text)
+
+    def test_merging(self):
+        columns = self.columns()
+        columns[0]["kernel"], columns[1]["kernel"] = "7.1", "6.18"
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+            matrix.write(one, columns[:1], "x")
+            matrix.write(two, columns[1:], "x")
+            self.assertEqual([each["kernel"] for each in matrix.merge([one, two])], ["6.18", "7.1"])
+            for directories in ([one, one], [one, "/nowhere"]):
+                with self.assertRaises(GateError):
+                    matrix.merge(directories)
+
     def test_kernels(self):
         self.assertEqual(matrix.kernels("7.1, 7.2,7.1"), ["7.1", "7.2"])
         with tempfile.NamedTemporaryFile("w") as file:
