@@ -287,8 +287,9 @@ CASE(disconnect, .id = "failure.host-leaves",
 }
 
 CASE(admin_lost, .id = "failure.admin-connection-lost",
-	.title = "When the connection of the admin queue is lost its I/O queues end too",
-	.checks = {REQ_N_007}, .needs = NEED_AUTH | NEED_IO, .teardown = TEARDOWN_CLOSED)
+	.title = "Whether the I/O queues end with the lost connection of their admin queue is on "
+		 "record",
+	.checks = {REQ_N_007}, .needs = NEED_AUTH | NEED_IO)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
 	struct nvc_queue *io = connect_io(t, admin, 1, NULL);

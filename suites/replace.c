@@ -142,12 +142,14 @@ CASE(replace_bidi_again, .id = "replace.after-two-way",
 {
 	struct nvc_host *host = host_as(t, ORDINARY_BIDI);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
+	struct nvc_tls_psk first = host->psk;
 
 	authenticate(t, transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_BIDIRECTIONAL));
-	expect_no_tls(t, REQ_C_206, host, &host->previous_psk);
 	expect_success(t, REQ_C_205, replacing(t, admin));
 	expect_tls(t, REQ_C_205, host, &host->psk);
+	expect_no_tls(t, REQ_C_206, host, &first);
 	test_watch(t, admin);
+	nvc_secret_wipe(&first.psk);
 }
 
 CASE(replace_failed, .id = "replace.wrong-response",
