@@ -38,6 +38,7 @@ enum position {
 	CHALLENGED,
 	REPLIED,
 	ANSWERED,
+	LET_IN,
 	INSIDE,
 	REFUSED
 };
@@ -61,8 +62,9 @@ static const struct {
 	[CONNECTED] = {WALK_NEGOTIATE, OFFERED},
 	[OFFERED] = {WALK_RECEIVE, CHALLENGED},
 	[CHALLENGED] = {WALK_REPLY, REPLIED},
-	[REPLIED] = {WALK_RECEIVE, INSIDE},
-	[ANSWERED] = {WALK_SUCCESS2, INSIDE},
+	[REPLIED] = {WALK_RECEIVE, LET_IN},
+	[ANSWERED] = {WALK_SUCCESS2, LET_IN},
+	[LET_IN] = {WALK_PROPERTY_SET, INSIDE},
 	[INSIDE] = {WALK_PROPERTY_SET, INSIDE},
 	[REFUSED] = {WALK_RECEIVE, AWAY},
 };
@@ -76,7 +78,7 @@ static const enum walk_kind detours[] = {WALK_OPEN, WALK_OPEN_BARE, WALK_OPEN_UN
 static const enum walk_kind strolls[] = {WALK_PROPERTY_SET, WALK_IDENTIFY, WALK_READ, WALK_READ,
 	WALK_NEGOTIATE, WALK_NEGOTIATE, WALK_KEEP_ALIVE, WALK_CLOSE};
 
-static const enum walk_kind stumbles[] = {WALK_NEGOTIATE, WALK_SUCCESS2, WALK_REPLY_BYTES};
+static const enum walk_kind stumbles[] = {WALK_SUCCESS2, WALK_REPLY_BYTES};
 
 #define ONE_OF(state, array) ((array)[below(state, sizeof(array) / sizeof(*(array)))])
 
@@ -120,7 +122,7 @@ static void fill_negotiate(struct generator *g, struct walk_step *step)
 	step->mode = ONE_OF(&g->state, modes);
 	if (step->slot == WALK_TLS && one_in(&g->state, 2))
 		step->value = NVC_SC_C_REPLACETLSPSK;
-	else if (step->slot == WALK_ADMIN && one_in(&g->state, 3))
+	else if (step->slot == WALK_ADMIN && one_in(&g->state, 2))
 		step->value = NVC_SC_C_NEWTLSPSK;
 	else if (one_in(&g->state, 10))
 		step->value = below(&g->state, 5);
@@ -185,8 +187,8 @@ static void fill_bytes(struct generator *g, struct walk_step *step)
 static void fill(struct generator *g, struct walk_step *step)
 {
 	static const uint32_t lengths[] = {0, 1, 15, 16, 17, 48, 512, NVC_AUTH_RECEIVE_LEN};
-	static const uint32_t configurations[] = {NVC_CC_ENABLE, NVC_CC_ENABLE, NVC_CC_ENABLE, 0,
-		NVC_CC_ENABLE | 1u << 14, 0xffffffff};
+	static const uint32_t configurations[] = {NVC_CC_ENABLE, NVC_CC_ENABLE, NVC_CC_ENABLE,
+		NVC_CC_ENABLE, NVC_CC_ENABLE, 0, NVC_CC_ENABLE | 1u << 14, 0xffffffff};
 
 	switch (step->kind) {
 	case WALK_CONNECT:
@@ -226,19 +228,21 @@ static void fill(struct generator *g, struct walk_step *step)
 /* Where a step off the road leaves its connection. */
 static enum position after_detour(enum position before, enum walk_kind kind)
 {
+	const bool inside = before == LET_IN || before == INSIDE;
+
 	switch (kind) {
 	case WALK_OPEN:
 		return CONNECTED;
 	case WALK_OPEN_BARE:
 		return OPENED;
 	case WALK_NEGOTIATE:
-		return before == INSIDE || before == CONNECTED ? OFFERED : REFUSED;
+		return inside || before == CONNECTED ? OFFERED : REFUSED;
 	case WALK_RECEIVE:
-		return before == INSIDE ? INSIDE : REFUSED;
+		return inside ? INSIDE : REFUSED;
 	case WALK_REPLY:
 	case WALK_REPLY_BYTES:
 	case WALK_SUCCESS2:
-		return before == INSIDE || before <= INITIALISED ? before : REFUSED;
+		return inside || before <= INITIALISED ? before : REFUSED;
 	case WALK_FAILURE2:
 	case WALK_PDU:
 	case WALK_CLOSE:
@@ -268,9 +272,21 @@ static void take_road(struct generator *g, struct walk_step *step)
 	enum position before = g->at[g->slot].position;
 
 	/* What a right Reply has earned is lost again by the next wrong message. */
-	if (before == REPLIED && !g->at[g->slot].wrong && one_in(&g->state, 5)) {
+	if (before == REPLIED && !g->at[g->slot].wrong && one_in(&g->state, 4)) {
 		step->kind = ONE_OF(&g->state, stumbles);
 		g->at[g->slot].position = REFUSED;
+		return;
+	}
+	if (before == ANSWERED && one_in(&g->state, 4)) {
+		step->kind = WALK_CLOSE;
+		g->at[g->slot].position = AWAY;
+		return;
+	}
+	/* What stands before the data: a Read on a queue that has not authenticated, and on one that has. */
+	if (g->slot == WALK_IO &&
+		(before == LET_IN || (before == CONNECTED && one_in(&g->state, 3)))) {
+		step->kind = WALK_READ;
+		g->at[g->slot].position = before == LET_IN ? INSIDE : before;
 		return;
 	}
 	step->kind = before == INSIDE ? ONE_OF(&g->state, strolls) : road[before].kind;
@@ -301,7 +317,8 @@ static void draw(struct generator *g, struct walk_step *step)
 	fill(g, step);
 	if (step->kind == WALK_NEGOTIATE) {
 		g->at[g->slot].two_way = step->mode == NVC_AUTH_BIDIRECTIONAL;
-		g->at[g->slot].concat = step->value == NVC_SC_C_NEWTLSPSK;
+		g->at[g->slot].concat =
+			step->value == NVC_SC_C_NEWTLSPSK || step->value == NVC_SC_C_REPLACETLSPSK;
 	}
 	if (step->kind == WALK_REPLY)
 		g->at[g->slot].wrong = walk_bends(step) || step->r1 != NVC_R1_RIGHT;
@@ -318,7 +335,7 @@ void walk_generate(uint64_t seed, struct walk_step *steps, size_t num)
 		draw(&g, &steps[i]);
 		/* What a refused transaction would have agreed on is tried at once, as long as it is the latest. */
 		if (steps[i].kind == WALK_RECEIVE && g.at[steps[i].slot].position == AWAY &&
-			steps[i].slot != WALK_IO && i + 1 < num && one_in(&g.state, 2))
+			g.at[steps[i].slot].concat && i + 1 < num)
 			steps[++i] = (struct walk_step){
 				.kind = WALK_OPEN_UNDUE, .slot = steps[i - 1].slot};
 	}
