@@ -53,7 +53,14 @@ static void take_negotiate(
 	if (transaction->state == NVC_OBS_IDLE || transaction->state == NVC_OBS_UNKNOWN) {
 		/* An unreadable message may have been what the controller refers to; a new
 		 * transaction ends that. */
+		const struct nvc_obs_transaction before = *transaction;
+
 		memset(transaction, 0, sizeof(*transaction));
+		if (before.state == NVC_OBS_IDLE && (before.strayed || before.success2_due)) {
+			memcpy(transaction->t_ids, before.t_ids, sizeof(before.t_ids));
+			transaction->num_t_ids = before.num_t_ids;
+			transaction->t_id_unknown = before.t_id_unknown;
+		}
 	}
 	transaction->state = NVC_OBS_NEGOTIATED;
 	transaction->begun = now;
@@ -117,6 +124,10 @@ void nvc_obs_auth_sent(struct nvc_obs_conn *conn, struct nvc_obs_command *comman
 	if (message.len < AUTH_HEAD_LEN)
 		return;
 	nvc_obs_host_message(conn, message);
+	if (id == NVC_MSG_SUCCESS2 && transaction->success2_due)
+		transaction->success2_due = false;
+	else if (id != NVC_MSG_NEGOTIATE && transaction->state == NVC_OBS_IDLE)
+		transaction->strayed = true;
 	if (id == NVC_MSG_NEGOTIATE)
 		take_negotiate(transaction, message, conn->observer->now);
 	else if (id == NVC_MSG_REPLY)
@@ -314,6 +325,9 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 		transaction->state = NVC_OBS_CHALLENGED;
 	} else if (id == NVC_MSG_SUCCESS1 || id == NVC_MSG_FAILURE1) {
 		transaction->state = NVC_OBS_IDLE;
+		transaction->strayed = false;
+		transaction->success2_due = id == NVC_MSG_SUCCESS1 && transaction->reply_known &&
+					    transaction->cvalid == 1 && transaction->s2 != 0;
 		conn->authenticated |= id == NVC_MSG_SUCCESS1;
 		conn->replaced |= id == NVC_MSG_SUCCESS1 && conn->tls &&
 				  transaction->sc_c == NVC_SC_C_REPLACETLSPSK;

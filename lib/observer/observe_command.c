@@ -268,7 +268,8 @@ static void end_command(
 
 static void unknown_cid(struct nvc_obs_conn *conn, uint16_t cid)
 {
-	if (!conn->host_bent)
+	/* A controller may refuse a command by its SQE, before the data that PLEN promises has come. */
+	if (!conn->host_bent && conn->streams[NVC_H2C].len == 0)
 		nvc_obs_violated(conn, REQ_C_068, "the CID of an outstanding command",
 			"CID %u, which is not outstanding", cid);
 	/* Which command this answers cannot be told, so those outstanding cannot be followed. */

@@ -66,6 +66,9 @@ struct nvc_obs_transaction {
 	uint16_t t_ids[NVC_OBS_MAX_T_IDS]; /* of all messages of the host since it was idle */
 	unsigned int num_t_ids;
 	bool t_id_unknown; /* ... one of which could not be read */
+	/* The controller may still have to refuse a message of the host that was sent between transactions, or wait for
+	 * Success2: an AUTH_Failure1 to the next AUTH_Negotiate may be about that. */
+	bool strayed, success2_due;
 	bool negotiated_twice, replied_early, replied_twice;
 	uint16_t t_id;
 	uint8_t sc_c;

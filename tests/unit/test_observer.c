@@ -242,6 +242,50 @@ START_TEST(messages_out_of_order)
 }
 END_TEST
 
+/* AUTH_Failure1 may be about a message that came before AUTH_Negotiate and is not answered yet. */
+START_TEST(failure1_to_a_stray_message)
+{
+	enum { MESSAGE_AT = 72, T_ID_AT = MESSAGE_AT + 4, OTHER_T_ID = 0x5678 };
+	static const unsigned int stray[] = {REPLY, REPLY_RESP};
+	static const unsigned int refused[] = {
+		NEGOTIATE, NEGOTIATE_RESP, RECEIVE_2, SUCCESS1, SUCCESS1_RESP};
+	static const struct plan plan = {.dhgid = NVC_DH_2048, .refuse = true};
+	static struct talk whole, talk;
+
+	converse(&whole, &plan);
+	nvc_put_le(whole.bytes + whole.start[NEGOTIATE] + T_ID_AT, OTHER_T_ID, 2);
+	for (int strayed = 0; strayed < 2; strayed++) {
+		memset(&talk, 0, sizeof(talk));
+		for (unsigned int pdu = 0; pdu <= CONNECT_RESP; pdu++)
+			append(&talk, &whole, pdu);
+		for (size_t i = 0; strayed && i < 2; i++)
+			append(&talk, &whole, stray[i]);
+		for (size_t i = 0; i < 5; i++)
+			append(&talk, &whole, refused[i]);
+		expect(&talk, false, ALL, NVC_JUDGE_CONTROLLER, strayed ? REQ_NONE : REQ_C_171,
+			strayed ? "after a stray Reply" : "without one");
+	}
+}
+END_TEST
+
+/* A command may be refused before the data that its PLEN promises has come. */
+START_TEST(answer_to_an_unfinished_capsule)
+{
+	static const struct plan plan = {.dhgid = NVC_DH_2048};
+	static struct talk whole, talk;
+
+	converse(&whole, &plan);
+	memset(&talk, 0, sizeof(talk));
+	for (unsigned int pdu = 0; pdu <= CONNECT_RESP; pdu++)
+		append(&talk, &whole, pdu);
+	append(&talk, &whole, NEGOTIATE);
+	talk.len -= 10;
+	talk.start[talk.num] = talk.len;
+	append(&talk, &whole, NEGOTIATE_RESP);
+	expect(&talk, false, ALL, NVC_JUDGE_CONTROLLER, REQ_NONE, "unfinished capsule");
+}
+END_TEST
+
 /* One Fabrics command that succeeds on a connected queue. */
 struct gate {
 	enum req_id want;
@@ -543,6 +587,8 @@ int main(void)
 	tcase_add_loop_test(core, time_ends_a_transaction, 0, 3);
 	tcase_add_test(core, wrong_digests);
 	tcase_add_test(core, bent_host_silences_what_leans_on_it);
+	tcase_add_test(core, failure1_to_a_stray_message);
+	tcase_add_test(core, answer_to_an_unfinished_capsule);
 	tcase_add_test(core, term_req);
 	tcase_add_test(core, challenges_are_fresh_over_the_run);
 	tcase_add_test(core, violations_are_told_once);
