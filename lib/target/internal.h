@@ -147,10 +147,10 @@ struct conn {
 	const struct port *port;
 
 	/* channel */
-	bool secured; /* the bytes come out of TLS */
 	char identity[NVC_PSK_IDENTITY_SIZE];
-	bool generated; /* the identity is that of a generated PSK */
 	char tls_hostnqn[NVC_NQN_MAX_LEN + 1], tls_subnqn[NVC_NQN_MAX_LEN + 1];
+	bool secured;	/* the bytes come out of TLS */
+	bool generated; /* the identity is that of a generated PSK */
 	bool knows_tls; /* what the queue's authentication believes about the channel (teardown.c) */
 
 	/* PDUs */
@@ -162,12 +162,10 @@ struct conn {
 	uint64_t close_at; /* NVC_NEVER, or when to give up waiting for the peer after a TermReq */
 
 	/* queue */
-	bool connected;
 	struct controller *controller;
 	uint16_t qid, sqsize, sqhd, next_ttag;
-	bool no_flow_control;
 	uint32_t authreq; /* NVC_CONNECT_ATR, NVC_CONNECT_ASCR or 0 */
-	bool authenticated, denied;
+	bool connected, no_flow_control, authenticated, denied;
 	bool keeps_association; /* its end does not end the association (defects) */
 	struct command *commands;
 	size_t num_commands, num_async_events;

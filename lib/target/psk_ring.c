@@ -84,10 +84,10 @@ enum nvc_result nvc_psk_add_configured(struct nvc_target *target, const struct h
 
 	params.psk = nvc_secret_slice(&retained);
 	for (params.version = 0; result == NVC_OK && params.version <= 1; params.version++) {
-		for (uint8_t hash = NVC_HASH_SHA256; hash <= NVC_HASH_SHA384; hash++) {
+		for (int hash = NVC_HASH_SHA256; hash <= NVC_HASH_SHA384; hash++) {
 			struct psk_entry *entry;
 
-			params.hash_id = hash;
+			params.hash_id = (uint8_t)hash;
 			entry = make_entry(target, &params, host->nqn, subnqn);
 			if (!entry) /* version 0 has no identity above 255 bytes */
 				continue;
