@@ -332,12 +332,15 @@ void walk_generate(uint64_t seed, struct walk_step *steps, size_t num)
 	struct generator g = {.state = seed};
 
 	for (size_t i = 0; i < num; i++) {
+		const enum walk_slot slot = g.slot;
+
 		draw(&g, &steps[i]);
 		/* What a refused transaction would have agreed on is tried at once, as long as it is the latest. */
-		if (steps[i].kind == WALK_RECEIVE && g.at[steps[i].slot].position == AWAY &&
-			g.at[steps[i].slot].concat && i + 1 < num)
-			steps[++i] = (struct walk_step){
-				.kind = WALK_OPEN_UNDUE, .slot = steps[i - 1].slot};
+		if (steps[i].kind == WALK_RECEIVE && g.at[slot].position == AWAY &&
+			g.at[slot].concat && i + 1 < num) {
+			i++;
+			steps[i] = (struct walk_step){.kind = WALK_OPEN_UNDUE, .slot = slot};
+		}
 	}
 }
 
