@@ -245,10 +245,11 @@ class Baseline:
         self.splats = [_splat(number, table, path)
                        for number, table in enumerate(data.get("splat", []), 1)]
 
-    def splat_listed(self, case, lines, release):
-        """splat_listed tells whether a kernel report during a case is one that a known bug provokes."""
+    def splat_listed(self, cases, lines, release):
+        """splat_listed tells whether a kernel report is one that a known bug provokes in one of cases."""
         return any(in_range(release, splat.kernels)
-                   and any(_matches(pattern, case or "") for pattern in splat.cases)
+                   and any(_matches(pattern, case or "")
+                                                for pattern in splat.cases for case in cases)
                    and any(re.search(splat.seen, line) for line in lines) for splat in self.splats)
 
     def dangerous(self, release):

@@ -87,7 +87,7 @@ class Expectation:
         self.baseline = baseline.Baseline(path)
         self.baseline.check_stale(known_ids())
 
-    def kernel_as_expected(self, report, case_at):
+    def kernel_as_expected(self, report, near):
         """kernel_as_expected tells whether the kernel was silent, or said only what is listed.
 
         Taint is what a listed report leaves behind; a dead guest is never expected.
@@ -95,21 +95,21 @@ class Expectation:
         if report.kernel_silent:
             return True
         return report.death is None and report.taint_after is not None and bool(report.findings) \
-            and all(self.baseline.splat_listed(case_at(found.time), found.lines, report.release)
+            and all(self.baseline.splat_listed(near(found.time), found.lines, report.release)
                     for found in report.findings)
 
-    def compare(self, directory, report, case_at, whole, lenient):
+    def compare(self, directory, report, near, whole, lenient):
         """compare returns the Judgement of the run whose results are in directory."""
         found = results_in(directory)
         return Judgement(self.baseline.compare(found, report.release, whole, lenient), found,
-                         self.kernel_as_expected(report, case_at))
+                         self.kernel_as_expected(report, near))
 
     def again(self, results, report, lenient):
         """again judges a stored run: results.json of the suite and gate.json of the gate."""
         release, found = report["kernel"], baseline.results_of(results)
         silent = not report["findings"] and report["taint_before"] == report["taint_after"]
         listed = report["findings"] and all(
-            self.baseline.splat_listed(each["case"], each["lines"], release)
+            self.baseline.splat_listed(each.get("near") or [each["case"]], each["lines"], release)
             for each in report["findings"])
         alive = report["death"] is None and report["taint_after"] is not None
         return Judgement(self.baseline.compare(found, release, True, lenient), found,

@@ -127,10 +127,10 @@ class Comparing(unittest.TestCase):
 
     def test_splats(self):
         one = load('[[splat]]\ncases = ["a.bad"]\nkernels = "<7.1"\nseen = "invalid opcode"\nreason = "x"\n')
-        self.assertTrue(one.splat_listed("a.bad/1", ["Oops: invalid opcode"], "7.0.13"))
-        self.assertFalse(one.splat_listed("a.bad/1", ["Oops: invalid opcode"], "7.1.3"))
-        self.assertFalse(one.splat_listed("a.ok", ["Oops: invalid opcode"], "7.0.13"))
-        self.assertFalse(one.splat_listed(None, ["Oops: invalid opcode"], "7.0.13"))
+        self.assertTrue(one.splat_listed(["a.ok", "a.bad/1"], ["Oops: invalid opcode"], "7.0.13"))
+        self.assertFalse(one.splat_listed(["a.ok", "a.bad/1"], ["Oops: invalid opcode"], "7.1.3"))
+        self.assertFalse(one.splat_listed(["a.ok"], ["Oops: invalid opcode"], "7.0.13"))
+        self.assertFalse(one.splat_listed([None], ["Oops: invalid opcode"], "7.0.13"))
         self.assertEqual(one.dangerous("7.0.13"), ["a.bad"])
         self.assertEqual(one.dangerous("7.1.3"), [])
 
