@@ -248,8 +248,7 @@ class Baseline:
     def splat_listed(self, cases, lines, release):
         """splat_listed tells whether a kernel report is one that a known bug provokes in one of cases."""
         return any(in_range(release, splat.kernels)
-                   and any(_matches(pattern, case or "")
-                                                for pattern in splat.cases for case in cases)
+                   and any(_matches(pattern, case or "") for pattern in splat.cases for case in cases)
                    and any(re.search(splat.seen, line) for line in lines) for splat in self.splats)
 
     def dangerous(self, release):

@@ -272,7 +272,8 @@ def write_report(path, report, windows, status, comparison=None):
              "exit_status": status, "taint_before": report.taint_before,
              "taint_after": report.taint_after, "tlshd_alive": report.tlshd_alive,
              "death": report.death, "timings": report.timings,
-             "findings": [{"case": windows.case_at(found.time), "near": windows.near(found.time), "title": found.title,
+             "findings": [{"case": windows.case_at(found.time), "near": windows.near(found.time),
+                           "title": found.title,
                            "lines": found.lines} for found in report.findings],
              "cases": [span for span in spans if span["kernel"]]}
     if comparison is not None:
