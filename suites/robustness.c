@@ -26,7 +26,8 @@ struct place {
 	bool proved;	   /* a right Reply has gone out on this queue */
 	bool right;	   /* ... in this transaction */
 	enum req_id wrong; /* what a Success1 would violate */
-	bool failed;	   /* AUTH_Failure1 came in this transaction */
+	bool failed;	   /* AUTH_Failure1 came in this transaction, and no Success1 */
+	bool settled;	   /* ... or Success1 */
 	bool gave_up;	   /* a step was not answered; later ones are not tried */
 };
 
@@ -84,7 +85,9 @@ static void start_transaction(
 	struct walker *w, struct place *place, uint8_t sc_c, enum nvc_auth_mode mode)
 {
 	nvc_auth_fini(&place->auth);
-	place->right = place->failed = false;
+	/* The next Success1 may still be for the Reply of a transaction that this one cut short. */
+	place->right = place->right && !place->settled;
+	place->failed = place->settled = false;
 	place->wrong = REQ_NONE;
 	if (nvc_auth_init(&place->auth, place->queue, sc_c, mode) != NVC_OK)
 		test_error(w->t, "no memory for a transaction");
@@ -260,14 +263,19 @@ static void do_receive(struct walker *w, const struct walk_step *step)
 
 	place->auth.al = step->value;
 	took(place, nvc_auth_receive(&place->auth, &received, NULL));
-	if (received.kind != NVC_RECEIVED_MESSAGE)
+	if (received.kind != NVC_RECEIVED_MESSAGE) {
+		/* What came may have been meant as Success1: a target that cuts its message to AL has said it. */
+		place->settled = true;
 		return;
+	}
 	if (received.message == NVC_MSG_FAILURE1) {
-		place->failed = true;
+		place->failed = !place->settled;
+		place->settled = true;
 		w->num_wrong += place->wrong != REQ_NONE && !place->right;
 	}
 	if (received.message != NVC_MSG_SUCCESS1)
 		return;
+	place->settled = true;
 	if (!place->right) {
 		snprintf(seen, sizeof(seen), "Success1 after %s",
 			place->wrong == REQ_NONE ? "no Reply that a Challenge asked for"
