@@ -112,7 +112,7 @@ CASE(hash_length, .id = "reply.hash-length",
 	struct nvc_reply reply = good_reply(t, auth, room);
 
 	/* The right R1 as far as there is room for it, then zeros. */
-	if (test_running(t))
+	if (test_running(t) && reply.rval.data)
 		memcpy(r1, reply.rval.data, reply.rval.len);
 	reply.hl = (uint8_t)param[0];
 	reply.rval = nvc_slice_of(r1, (size_t)param[1]);

@@ -103,7 +103,7 @@ CASE(failures, .id = "soak.failures",
 	for (int round = 0; round < WARM_UP + FEWER && test_running(t); round++) {
 		struct nvc_queue *admin = connect_admin(t, host);
 		struct nvc_auth auth = {0};
-		struct nvc_auth_outcome outcome;
+		struct nvc_auth_outcome outcome = {0};
 		if (test_running(t) && nvc_auth_init(&auth, admin, NVC_SC_C_NOSC,
 					       NVC_AUTH_UNIDIRECTIONAL) == NVC_OK) {
 			auth.r1 = NVC_R1_FLIPPED;

@@ -265,11 +265,12 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 	const struct profile_host *secret = find_host(profile, true, false, false);
 	const struct profile_host *open = find_host(profile, false, false, false);
 	const struct profile_host *unfixed = find_host(profile, true, false, true);
+	const struct profile_host *first = secret ? secret : open;
 	struct nvc_queue *queue = NULL;
 	enum nvc_result result;
 
 	memset(caps, 0, sizeof(*caps));
-	if (!secret && !open)
+	if (!first)
 		return nvc_fail(err, NVC_E_INVALID, "the profile has no host to act as");
 	static_findings(profile, reference, caps);
 	finding(caps, NEED_AUTH, secret != NULL, "%s",
@@ -277,7 +278,7 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 	finding(caps, NEED_OPEN_HOST, false, "no host identity without a secret is given");
 	if (!profile->port_concat[0])
 		return nothing_to_ask(caps);
-	probe_act_as(host, profile, secret ? secret : open);
+	probe_act_as(host, profile, first);
 	result = nvc_queue_establish(
 		host, &(const struct nvc_queue_options){.label = "probe"}, &queue, err);
 	if (result == NVC_OK)

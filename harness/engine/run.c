@@ -113,7 +113,8 @@ static void rescue_capture(const struct instance *instance, json_t *verdict)
 
 	if (!capture_wanted(false))
 		return;
-	capture_at(0, "%s: verdict %s: %s", instance->id, json_string_value(json_object_get(verdict, "behaviour")),
+	capture_at(0, "%s: verdict %s: %s", instance->id,
+		json_string_value(json_object_get(verdict, "behaviour")),
 		json_string_value(json_object_get(verdict, "reason")));
 	path = capture_write(instance->id, &why);
 	if (path)
@@ -272,7 +273,8 @@ static enum nvc_result read_defects(
 }
 
 /* A KATO of the run's own: seconds, as nvme-cli has it. */
-static enum nvc_result read_kato(const json_t *config, struct run_config *run, struct nvc_error *err)
+static enum nvc_result read_kato(
+	const json_t *config, struct run_config *run, struct nvc_error *err)
 {
 	const json_t *kato = json_object_get(config, "keep_alive_tmo");
 	json_int_t seconds = json_integer_value(kato);
@@ -280,7 +282,8 @@ static enum nvc_result read_kato(const json_t *config, struct run_config *run, s
 	if (!json_is_integer(kato))
 		return NVC_OK;
 	if (seconds < 0 || seconds > UINT32_MAX / 1000)
-		return nvc_fail(err, NVC_E_INVALID, "keep_alive_tmo: not a number of seconds from 0 to %u", UINT32_MAX / 1000);
+		return nvc_fail(err, NVC_E_INVALID,
+			"keep_alive_tmo: not a number of seconds from 0 to %u", UINT32_MAX / 1000);
 	run->has_kato = true;
 	run->kato = (uint32_t)seconds * 1000;
 	return NVC_OK;

@@ -109,7 +109,7 @@ enum nvc_result nvc_host_concat(struct nvc_host *host, enum nvc_auth_mode mode,
 static enum nvc_result authenticate_if_asked(struct nvc_queue *queue, enum nvc_auth_mode mode,
 	struct nvc_auth_outcome *outcome, struct nvc_error *err)
 {
-	struct nvc_auth_outcome own;
+	struct nvc_auth_outcome own = {0};
 	char text[256];
 
 	if (outcome == NULL)

@@ -25,8 +25,7 @@ struct nvc_host_network {
 	void *self;
 	void (*opened)(void *self, uint32_t number, const struct nvc_stream *lowest,
 		const struct nvc_address *to, uint64_t time);
-	void (*bytes)(
-		void *self, uint32_t number, bool h2c, struct nvc_slice bytes, uint64_t time);
+	void (*bytes)(void *self, uint32_t number, bool h2c, struct nvc_slice bytes, uint64_t time);
 	void (*ended)(void *self, uint32_t number, bool h2c, enum nvc_end how, uint64_t time);
 };
 

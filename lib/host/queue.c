@@ -53,8 +53,8 @@ static bool tap_network(
 	if (host->network.opened == NULL)
 		return true;
 	queue->network = ++host->num_networks;
-	host->network.opened(host->network.self, queue->network, lowest, to,
-		nvc_env_now(&host->world->env));
+	host->network.opened(
+		host->network.self, queue->network, lowest, to, nvc_env_now(&host->world->env));
 	queue->stream = nvc_tap_new(queue->stream, host->world, tap);
 	return queue->stream != NULL;
 }

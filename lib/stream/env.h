@@ -6,8 +6,8 @@
 #include "wire/bytes.h"
 #include "wire/result.h"
 
-#define NVC_MS(n)  ((uint64_t)(n) * 1000000u)
-#define NVC_SEC(n) ((uint64_t)(n) * 1000000000u)
+#define NVC_MS(n)  ((uint64_t)(n)*1000000u)
+#define NVC_SEC(n) ((uint64_t)(n)*1000000000u)
 #define NVC_NEVER  UINT64_MAX
 
 /* Where an engine takes time and randomness from. `now` is in nanoseconds of a clock that never goes back. */

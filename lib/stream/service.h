@@ -19,7 +19,8 @@ enum nvc_tls_policy {
 struct nvc_tls_accept {
 	enum nvc_tls_policy policy;
 	/* Finds the TLS PSK of `identity`; false refuses the handshake. `hash_id` (1, 2) decides the suite. */
-	bool (*find_psk)(void *conn, const char *identity, struct nvc_secret *psk, uint8_t *hash_id);
+	bool (*find_psk)(
+		void *conn, const char *identity, struct nvc_secret *psk, uint8_t *hash_id);
 	/* The handshake is complete under `identity`; application bytes follow. NULL: nobody wants to know. */
 	void (*secured)(void *conn, const char *identity, uint16_t suite);
 };

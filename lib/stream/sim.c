@@ -17,9 +17,9 @@ struct sim_stream {
 	struct nvc_stream base;
 	struct nvc_sim *sim;
 	struct sim_stream *next;
-	struct nvc_link *link;	/* NULL once the service's side has ended */
+	struct nvc_link *link; /* NULL once the service's side has ended */
 	struct nvc_fifo inbox; /* from the service to the host */
-	enum nvc_end peer_end;	/* what follows behind `inbox` */
+	enum nvc_end peer_end; /* what follows behind `inbox` */
 	enum nvc_end own_end;
 };
 

@@ -14,7 +14,8 @@ void nvc_sim_free(struct nvc_sim *sim);
 /* nvc_sim_env returns an environment on the virtual clock with a random stream of its own, named `label` (for a service). */
 struct nvc_env nvc_sim_env(struct nvc_sim *sim, const char *label);
 /* nvc_sim_listen puts `service` (borrowed) behind `port` of every address; TLS is terminated here as the service asks. */
-enum nvc_result nvc_sim_listen(struct nvc_sim *sim, uint16_t port, const struct nvc_service *service);
+enum nvc_result nvc_sim_listen(
+	struct nvc_sim *sim, uint16_t port, const struct nvc_service *service);
 /* nvc_sim_world returns the world as hosts see it. Its wait functions run the services and move the clock. */
 struct nvc_world nvc_sim_world(struct nvc_sim *sim);
 

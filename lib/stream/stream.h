@@ -10,11 +10,11 @@
 
 /* How a connection ended, as seen from this side (DESIGN: two verdicts). */
 enum nvc_end {
-	NVC_END_OPEN = 0,	  /* not ended */
-	NVC_END_FIN,		  /* orderly TCP end */
-	NVC_END_RST,		  /* reset */
-	NVC_END_CLOSE_NOTIFY,	  /* TLS close_notify came first */
-	NVC_END_TLS_ALERT,	  /* a fatal TLS alert came first */
+	NVC_END_OPEN = 0,     /* not ended */
+	NVC_END_FIN,	      /* orderly TCP end */
+	NVC_END_RST,	      /* reset */
+	NVC_END_CLOSE_NOTIFY, /* TLS close_notify came first */
+	NVC_END_TLS_ALERT,    /* a fatal TLS alert came first */
 };
 
 struct nvc_stream;
@@ -23,7 +23,8 @@ struct nvc_stream_ops {
 	/* Sends all of `bytes` or fails (NVC_E_TIMEOUT, _CLOSED, _RESET, _TLS, _SYSTEM). */
 	enum nvc_result (*send)(struct nvc_stream *s, struct nvc_slice bytes, uint64_t deadline);
 	/* Takes between 1 and `size` bytes. NVC_E_CLOSED / NVC_E_RESET / NVC_E_TLS when ended: see nvc_stream_end. */
-	enum nvc_result (*recv)(struct nvc_stream *s, uint8_t *out, size_t size, uint64_t deadline, size_t *num);
+	enum nvc_result (*recv)(
+		struct nvc_stream *s, uint8_t *out, size_t size, uint64_t deadline, size_t *num);
 	/* Ends this side: NVC_END_FIN (TLS sends close_notify first), NVC_END_RST. Idempotent. */
 	void (*close)(struct nvc_stream *s, enum nvc_end how);
 	/* Closes (FIN) if still open and frees, the lower streams too. */
@@ -38,7 +39,8 @@ struct nvc_stream {
 };
 
 enum nvc_result nvc_stream_send(struct nvc_stream *s, struct nvc_slice bytes, uint64_t deadline);
-enum nvc_result nvc_stream_recv(struct nvc_stream *s, uint8_t *out, size_t size, uint64_t deadline, size_t *num);
+enum nvc_result nvc_stream_recv(
+	struct nvc_stream *s, uint8_t *out, size_t size, uint64_t deadline, size_t *num);
 void nvc_stream_close(struct nvc_stream *s, enum nvc_end how);
 /* nvc_stream_free frees `s` and what it stands on; NULL is allowed. */
 void nvc_stream_free(struct nvc_stream *s);
@@ -70,8 +72,8 @@ bool nvc_port_parse(const char *text, uint16_t *port);
 struct nvc_world {
 	struct nvc_env env;
 	void *self;
-	enum nvc_result (*connect)(void *self, const struct nvc_address *to, uint64_t deadline, struct nvc_stream **out,
-		struct nvc_error *err);
+	enum nvc_result (*connect)(void *self, const struct nvc_address *to, uint64_t deadline,
+		struct nvc_stream **out, struct nvc_error *err);
 	/* Lets time pass until `time`; everything else that lives in the world goes on meanwhile. */
 	void (*wait_until)(void *self, uint64_t time);
 	/* Bytes of memory the services of this world hold, for the soak cases; 0 where that cannot be told. */
@@ -84,14 +86,15 @@ struct nvc_world nvc_world_system(struct nvc_seeded *random);
 
 /* ---- faults: a stream whose segments are shaped or broken on purpose ---- */
 struct nvc_fault_plan {
-	size_t max_segment;   /* every send and recv moves at most so many bytes; 0: no limit */
-	bool merge;	      /* sends are held back until the next recv or close, so that PDUs share a segment */
+	size_t max_segment; /* every send and recv moves at most so many bytes; 0: no limit */
+	bool merge; /* sends are held back until the next recv or close, so that PDUs share a segment */
 	uint64_t delay;	      /* nanoseconds before each send */
 	size_t cut_after;     /* after so many bytes sent: end with `cut_end`; 0: never */
 	enum nvc_end cut_end; /* NVC_END_FIN or NVC_END_RST */
 };
 /* nvc_fault_new puts `plan` in front of `lower` and owns it; NULL without memory (then `lower` is freed). */
-struct nvc_stream *nvc_fault_new(struct nvc_stream *lower, const struct nvc_world *world, const struct nvc_fault_plan *plan);
+struct nvc_stream *nvc_fault_new(
+	struct nvc_stream *lower, const struct nvc_world *world, const struct nvc_fault_plan *plan);
 
 /* ---- taps: somebody who sees the bytes and changes nothing ---- */
 struct nvc_tap {
@@ -102,6 +105,7 @@ struct nvc_tap {
 	void (*ended)(void *self, bool h2c, enum nvc_end how, uint64_t time);
 };
 /* nvc_tap_new shows all bytes of `lower` to `tap` (borrowed, must outlive the stream) and owns `lower`. */
-struct nvc_stream *nvc_tap_new(struct nvc_stream *lower, const struct nvc_world *world, struct nvc_tap tap);
+struct nvc_stream *nvc_tap_new(
+	struct nvc_stream *lower, const struct nvc_world *world, struct nvc_tap tap);
 
 #endif

@@ -17,9 +17,9 @@ struct nvc_tls_psk {
 struct nvc_tls_options {
 	const struct nvc_tls_psk *psk; /* NULL: no PSK is offered */
 	const char *ciphersuites;      /* OpenSSL names; NULL: the suite of the PSK's hash */
-	const char *groups;	       /* OpenSSL names; NULL: "X25519:P-256:P-384:ffdhe2048:ffdhe3072" */
-	bool psk_ke_only;	       /* offer psk_ke instead of psk_dhe_ke */
-	bool tls12_only;	       /* offer TLS 1.2 at most */
+	const char *groups; /* OpenSSL names; NULL: "X25519:P-256:P-384:ffdhe2048:ffdhe3072" */
+	bool psk_ke_only;   /* offer psk_ke instead of psk_dhe_ke */
+	bool tls12_only;    /* offer TLS 1.2 at most */
 	/* One line of NSS key log format for each secret; NULL: none. */
 	void (*keylog)(void *self, const char *line);
 	void *keylog_self;
@@ -30,8 +30,9 @@ struct nvc_tls_options {
  * NVC_E_TLS: the peer sent an alert or nonsense; NVC_E_CLOSED / _RESET: it closed in mid handshake; `end` (may be NULL)
  * and `alert` (may be NULL) tell how.
  */
-enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world *world, const struct nvc_tls_options *options,
-	uint64_t deadline, struct nvc_stream **out, enum nvc_end *end, uint8_t *alert, struct nvc_error *err);
+enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world *world,
+	const struct nvc_tls_options *options, uint64_t deadline, struct nvc_stream **out,
+	enum nvc_end *end, uint8_t *alert, struct nvc_error *err);
 
 /* nvc_tls_key_update asks for a KeyUpdate of both directions with the next bytes sent on a TLS stream. */
 enum nvc_result nvc_tls_key_update(struct nvc_stream *tls);
@@ -42,7 +43,8 @@ struct nvc_tls_server;
 struct nvc_tls_server *nvc_tls_server_new(const struct nvc_tls_accept *accept, void *conn);
 void nvc_tls_server_free(struct nvc_tls_server *tls);
 /* nvc_tls_server_keylog as in struct nvc_tls_options. */
-void nvc_tls_server_keylog(struct nvc_tls_server *tls, void (*keylog)(void *self, const char *line), void *self);
+void nvc_tls_server_keylog(
+	struct nvc_tls_server *tls, void (*keylog)(void *self, const char *line), void *self);
 /* nvc_tls_server_feed hands over bytes of the network. NVC_E_TLS: handshake or record failed (output may hold an alert). */
 enum nvc_result nvc_tls_server_feed(struct nvc_tls_server *tls, struct nvc_slice bytes);
 /* nvc_tls_server_take returns bytes for the network (at most `size`). */

@@ -46,7 +46,7 @@ enum {
 	NVC_MAX_HASH_LEN = 64,
 	NVC_MAX_DH_LEN = 1024,
 	NVC_MAX_AUTH_MESSAGE = 16 + 2 * NVC_MAX_HASH_LEN + NVC_MAX_DH_LEN, /* Reply: 1168 */
-	NVC_AUTH_RECEIVE_LEN = 4096, /* AL hosts use */
+	NVC_AUTH_RECEIVE_LEN = 4096,					   /* AL hosts use */
 	NVC_DESCRIPTOR_LEN = 64,
 	NVC_MAX_LIST = 30,
 	NVC_RCODE_FAILURE = 1,
@@ -92,11 +92,12 @@ struct nvc_success2 {
 	uint16_t t_id;
 };
 
-extern const struct nvc_layout nvc_negotiate_layout, nvc_dhchap_descriptor_layout, nvc_failure1_layout,
-	nvc_failure2_layout, nvc_challenge_layout, nvc_reply_layout, nvc_success1_layout, nvc_success2_layout;
+extern const struct nvc_layout nvc_negotiate_layout, nvc_dhchap_descriptor_layout,
+	nvc_failure1_layout, nvc_failure2_layout, nvc_challenge_layout, nvc_reply_layout,
+	nvc_success1_layout, nvc_success2_layout;
 
-extern const struct nvc_name nvc_auth_message_names[], nvc_sc_c_names[], nvc_hash_names[], nvc_dhgroup_names[],
-	nvc_rcodeex_names[];
+extern const struct nvc_name nvc_auth_message_names[], nvc_sc_c_names[], nvc_hash_names[],
+	nvc_dhgroup_names[], nvc_rcodeex_names[];
 
 /* nvc_auth_peek returns the AUTH_TYPE << 8 | AUTH_ID of a message and its T_ID; false when `in` is shorter than
  * the six bytes that hold them. */

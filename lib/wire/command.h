@@ -87,7 +87,7 @@ enum {
 	NVC_CC_ENABLE = 0x00460001,
 	NVC_CSTS_RDY = 1,
 	NVC_CSTS_CFS = 2,
-	NVC_CONNECT_ATR = 1 << 17,  /* in DW0 of the Connect response */
+	NVC_CONNECT_ATR = 1 << 17, /* in DW0 of the Connect response */
 	NVC_CONNECT_ASCR = 1 << 18,
 	NVC_CATTR_DISSQFC = 4,
 };
@@ -141,9 +141,9 @@ struct nvc_cmd_fabrics { /* any Fabrics command, to learn which it is */
 	uint8_t fctype;
 };
 
-extern const struct nvc_layout nvc_cmd_connect_layout, nvc_cmd_property_get_layout, nvc_cmd_property_set_layout,
-	nvc_cmd_auth_send_layout, nvc_cmd_auth_receive_layout, nvc_cmd_disconnect_layout, nvc_cmd_nvme_layout,
-	nvc_cmd_fabrics_layout;
+extern const struct nvc_layout nvc_cmd_connect_layout, nvc_cmd_property_get_layout,
+	nvc_cmd_property_set_layout, nvc_cmd_auth_send_layout, nvc_cmd_auth_receive_layout,
+	nvc_cmd_disconnect_layout, nvc_cmd_nvme_layout, nvc_cmd_fabrics_layout;
 
 /* nvc_cmd_layout returns the layout that fits `sqe` (64 bytes), by OPC and FCTYPE; never NULL. */
 const struct nvc_layout *nvc_cmd_layout(struct nvc_slice sqe);
@@ -156,7 +156,8 @@ struct nvc_cqe {
 	uint16_t sqhd;
 	uint16_t sqid;
 	uint16_t cid;
-	uint16_t status_field; /* raw: bit 0 reserved, 8:1 SC, 11:9 SCT, 13:12 CRD, 14 More, 15 DNR */
+	uint16_t
+		status_field; /* raw: bit 0 reserved, 8:1 SC, 11:9 SCT, 13:12 CRD, 14 More, 15 DNR */
 };
 extern const struct nvc_layout nvc_cqe_layout;
 extern const struct nvc_name nvc_status_names[];

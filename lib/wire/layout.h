@@ -20,11 +20,11 @@ struct nvc_name {
 const char *nvc_name_of(const struct nvc_name *names, uint64_t value);
 
 enum nvc_field_kind {
-	NVC_UINT,     /* little-endian unsigned integer; the member has exactly `size` bytes (1, 2, 4, 8) */
+	NVC_UINT, /* little-endian unsigned integer; the member has exactly `size` bytes (1, 2, 4, 8) */
 	NVC_CONST,    /* as NVC_UINT but `value` always; no member */
 	NVC_RESERVED, /* zero when sent, not looked at when received; no member */
 	NVC_BYTES,    /* `size` raw bytes; the member is an array of uint8_t */
-	NVC_VAR,      /* the member is a struct nvc_slice; its length on the wire is (member `count`) * `size` */
+	NVC_VAR, /* the member is a struct nvc_slice; its length on the wire is (member `count`) * `size` */
 };
 
 struct nvc_field {
@@ -49,8 +49,8 @@ struct nvc_layout {
 
 /* How one encoding is bent on purpose. Bends are applied in order after everything else. */
 enum nvc_bend_kind {
-	NVC_BEND_SET,	   /* the field (also reserved and constant ones) gets `value`, cut to its size */
-	NVC_BEND_BYTES,	   /* the bytes of the field are overwritten by `bytes` (may be shorter, never longer) */
+	NVC_BEND_SET, /* the field (also reserved and constant ones) gets `value`, cut to its size */
+	NVC_BEND_BYTES, /* the bytes of the field are overwritten by `bytes` (may be shorter, never longer) */
 	NVC_BEND_XOR,	   /* the last byte of the field is XORed with `value` */
 	NVC_BEND_TRUNCATE, /* the message is cut to `value` bytes; `field` is not used */
 	NVC_BEND_APPEND,   /* `bytes` are appended to the message; `field` is not used */
@@ -79,22 +79,22 @@ struct nvc_bends {
  * written as they stand in the struct, and NVC_VAR slices with the length they have, so the two may
  * disagree on purpose. Fails with NVC_E_NO_SPACE, or NVC_E_INVALID for a bend of an unknown field.
  */
-enum nvc_result nvc_encode(const struct nvc_layout *layout, const void *message, const struct nvc_bends *bends,
-	struct nvc_writer *writer);
+enum nvc_result nvc_encode(const struct nvc_layout *layout, const void *message,
+	const struct nvc_bends *bends, struct nvc_writer *writer);
 
 /*
  * nvc_decode fills `message` from `in`; slices point into `in`. `num_read` (may be NULL) receives how many
  * bytes the message took, so that the caller notices trailing ones. Constant fields are checked
  * (NVC_E_MALFORMED), a message shorter than its lengths say is NVC_E_TRUNCATED.
  */
-enum nvc_result nvc_decode(const struct nvc_layout *layout, struct nvc_slice in, void *message, size_t *num_read,
-	struct nvc_error *err);
+enum nvc_result nvc_decode(const struct nvc_layout *layout, struct nvc_slice in, void *message,
+	size_t *num_read, struct nvc_error *err);
 
 /* nvc_bend_apply applies one bend to the message that nvc_encode wrote at `start` of `writer` from `message`. Fails
  * with NVC_E_INVALID for an unknown field or one that is empty, longer `bytes` than the field has, and a cut that
  * would not shorten; a bend that changes nothing by accident would make a test that proves nothing. */
-enum nvc_result nvc_bend_apply(const struct nvc_layout *layout, const void *message, const struct nvc_bend *bend,
-	struct nvc_writer *writer, size_t start);
+enum nvc_result nvc_bend_apply(const struct nvc_layout *layout, const void *message,
+	const struct nvc_bend *bend, struct nvc_writer *writer, size_t start);
 
 /* nvc_bend_bytes applies a SET, BYTES or XOR to the `len` bytes of a field at `place`; errors as nvc_bend_apply. */
 enum nvc_result nvc_bend_bytes(const struct nvc_bend *bend, uint8_t *place, size_t len);

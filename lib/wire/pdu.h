@@ -89,8 +89,8 @@ struct nvc_pdu {
 		struct nvc_data xfer;
 	};
 	struct nvc_slice data;
-	uint32_t hdgst, ddgst;		/* as received */
-	bool hdgst_wrong, ddgst_wrong;	/* a digest is present and does not match */
+	uint32_t hdgst, ddgst;	       /* as received */
+	bool hdgst_wrong, ddgst_wrong; /* a digest is present and does not match */
 };
 
 /* What both sides of a connection have agreed on; the zero value is "before ICResp". */
@@ -114,8 +114,8 @@ size_t nvc_pdu_len(const struct nvc_pdu *pdu);
  * `bends` name fields of the PDU header ("hlen", "plen", "cccid"), or the pseudo-fields "hdgst" and
  * "ddgst" (XOR or SET after they were computed); they are applied before HDGST is computed except for those two.
  */
-enum nvc_result nvc_pdu_encode(const struct nvc_pdu *pdu, const struct nvc_pdu_mode *mode, const struct nvc_bends *bends,
-	struct nvc_writer *writer);
+enum nvc_result nvc_pdu_encode(const struct nvc_pdu *pdu, const struct nvc_pdu_mode *mode,
+	const struct nvc_bends *bends, struct nvc_writer *writer);
 
 /*
  * nvc_pdu_frame looks at the first bytes of a stream. Returns NVC_OK with the whole length of the first PDU in
@@ -129,15 +129,15 @@ enum nvc_result nvc_pdu_frame(struct nvc_slice in, size_t max_plen, size_t *plen
  * and 1.7 of docs/protocol.md): unknown type or wrong direction, HLEN, PLEN, PDO, digest flags. Returns the FES
  * that a receiver sends, with FEI (byte offset of the field) in `fei`; NVC_FES_NONE when it is in order.
  */
-enum nvc_fes nvc_pdu_check(const struct nvc_ch *ch, enum nvc_direction direction, const struct nvc_pdu_mode *mode,
-	uint32_t *fei);
+enum nvc_fes nvc_pdu_check(const struct nvc_ch *ch, enum nvc_direction direction,
+	const struct nvc_pdu_mode *mode, uint32_t *fei);
 
 /*
  * nvc_pdu_decode decodes one whole PDU (`in` is exactly PLEN bytes). Digests that `mode` calls for are
  * verified into hdgst_wrong / ddgst_wrong, never fatally. Fails only when the PDU cannot be taken apart.
  */
-enum nvc_result nvc_pdu_decode(struct nvc_slice in, const struct nvc_pdu_mode *mode, struct nvc_pdu *pdu,
-	struct nvc_error *err);
+enum nvc_result nvc_pdu_decode(struct nvc_slice in, const struct nvc_pdu_mode *mode,
+	struct nvc_pdu *pdu, struct nvc_error *err);
 
 /* nvc_pdu_describe writes one line for a person ("CapsuleCmd cid=3 Authentication Send ... AUTH_Negotiate t_id=...").
  * Message bodies of authentication commands are described when they are in the PDU. Returns `out`. */
