@@ -4,6 +4,7 @@
 import json
 import re
 import os
+import socket
 
 from support import HOSTNQN, PSK, REAL, ROOT, SECRET, SUBNQN, RunnerTest
 from harness import runner
@@ -36,6 +37,10 @@ class Meaning(RunnerTest):
         self.assertEqual(config["target"]["ports"], {"concat": None, "tls": 4420, "plain": None})
 
     def test_name_is_resolved(self):
+        try:
+            socket.getaddrinfo("localhost", None)
+        except OSError as error:
+            self.skipTest(f"this machine has no name to resolve: localhost: {error}")
         config = self.sent_config("-a", "localhost", *REAL[2:])
         self.assertIn(config["target"]["addr"], ("127.0.0.1", "::1"))
 
