@@ -187,7 +187,7 @@ START_TEST(wrong_psk_over_loopback)
 				 &end, &alert, NULL),
 		NVC_E_TLS);
 	ck_assert_int_eq(end, NVC_END_TLS_ALERT);
-	ck_assert_uint_eq(alert, 47);
+	ck_assert_msg(alert == 47 || alert == 51, "alert %u", alert); /* OpenSSL 3.0; 3.5 */
 	stop_server();
 }
 END_TEST

@@ -83,11 +83,18 @@ static struct nvc_stream *secure(struct nvc_tls_options options)
 	return outcome.s;
 }
 
+/* OpenSSL 3.0 calls a binder that does not verify an illegal_parameter (47), 3.5 a decrypt_error (51) as RFC 8446 has it. */
+enum { BAD_BINDER = 0 };
+
 static void expect_refused(struct outcome outcome, uint8_t alert)
 {
 	ck_assert_int_eq(outcome.result, NVC_E_TLS);
 	ck_assert_int_eq(outcome.end, NVC_END_TLS_ALERT);
-	ck_assert_uint_eq(outcome.alert, alert);
+	if (alert == BAD_BINDER)
+		ck_assert_msg(
+			outcome.alert == 47 || outcome.alert == 51, "alert %u", outcome.alert);
+	else
+		ck_assert_uint_eq(outcome.alert, alert);
 	ck_assert_uint_eq(echo.num_secured, 0);
 }
 
@@ -155,8 +162,7 @@ START_TEST(wrong_psk)
 	struct nvc_tls_psk wrong = psks[_i];
 
 	wrong.psk.data[0] ^= 1;
-	/* OpenSSL calls a binder that does not verify an illegal_parameter. */
-	expect_refused(connect_tls((struct nvc_tls_options){.psk = &wrong}), 47);
+	expect_refused(connect_tls((struct nvc_tls_options){.psk = &wrong}), BAD_BINDER);
 	ck_assert_uint_eq(echo.num_released, 1);
 }
 END_TEST
@@ -419,7 +425,8 @@ START_TEST(second_identity)
 {
 	struct bend bend = {.base = {.ops = &bend_ops}, .lower = connect_plain(), .prepend = true};
 
-	expect_refused(connect_over(&bend.base, (struct nvc_tls_options){.psk = &psks[_i]}), 47);
+	expect_refused(
+		connect_over(&bend.base, (struct nvc_tls_options){.psk = &psks[_i]}), BAD_BINDER);
 	bend = (struct bend){.base = {.ops = &bend_ops}, .lower = connect_plain(), .prepend = true};
 	echo.num_psks = 0;
 	expect_refused(connect_over(&bend.base, (struct nvc_tls_options){.psk = &psks[_i]}), 115);
