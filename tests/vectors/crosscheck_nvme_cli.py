@@ -47,6 +47,7 @@ class Crosscheck:
     def __init__(self, nvme, keytool, vectors):
         self.nvme, self.keytool, self.vectors = nvme, keytool, vectors
         self.num_same = 0
+        self.tls_has_names = None
         self.limits = {}
         self.failures = []
 
@@ -65,10 +66,19 @@ class Crosscheck:
             shown = f"ours {ours}, nvme-cli {theirs}" if isinstance(ours, bool) else "the values differ"
             self.failures.append(f"{what}: {shown}")
 
+    def key_options(self, kind):
+        """key_options is what stands before a key: in later versions (2.13 is one) -k of check-tls-key is a keyring, and names are asked for."""
+        if kind == "tls" and self.tls_has_names is None:
+            done = subprocess.run([self.nvme, "check-tls-key", "--help"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+            self.tls_has_names = "--subsysnqn" in done.stdout + done.stderr
+        if kind == "tls" and self.tls_has_names:
+            return ("--hostnqn", "nqn.psk-test-host", "--subsysnqn", "nqn.psk-test-subsys", "--keydata")
+        return ("-k",)
+
     def check_verdict(self, kind, name, text):
         """Both judge one text. The limits can only make nvme-cli refuse what we take."""
         ours, rest = self.keytool.ask(f"{kind}-parse", text)
-        theirs, _ = self.run_nvme(f"check-{kind}-key", "-k", text)
+        theirs, _ = self.run_nvme(f"check-{kind}-key", *self.key_options(kind), text)
         limit = None
         if ours and not theirs:
             hash_id, hex_secret = rest.split(" ")
