@@ -328,7 +328,7 @@ class Baseline:
                 Difference("unexplained", found.id, found.verdict, cause(found), entry))
         else:
             comparison.as_listed += 1
-        if entry.flaky:
+        if entry.flaky and not found.clean:
             comparison.flaky[f"{found.id}: {found.verdict}"] += 1
 
     def _expected_observations(self, release):
