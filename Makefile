@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # nvme-conform. `make help` lists the targets. Objects go to $(BUILD), so that flavours live side by side.
 
-VERSION   := 0.1.0
-PREFIX    ?= /usr/local
-DESTDIR   ?=
-BUILD     ?= build
-CC        ?= cc
-PYTHON    ?= python3
-SANITIZE  ?=
-PKGS      := libssl libcrypto jansson libpcap
-CHECK_PKG := check
+VERSION    := 0.1.0
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include/nvmeconform
+MANDIR     ?= $(PREFIX)/share/man
+BUILD      ?= build
+CC         ?= cc
+PYTHON     ?= python3
+SANITIZE   ?=
+PKGS       := libssl libcrypto jansson libpcap
+CHECK_PKG  := check
 
 WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
           -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Werror
@@ -47,7 +50,7 @@ all: $(LIB) $(ENGINE) $(UNIT) ## build the library, the engine and the unit test
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 .PHONY: run conformance
 run conformance: $(ENGINE) ## run the suites against the reference target
@@ -64,7 +67,7 @@ conformance-quiet: $(ENGINE)
 	$(RUNNER) run --reference -j $(JOBS) --seed 1 --output-dir $(BUILD)/run
 
 .PHONY: runner-tests
-runner-tests: $(ENGINE)
+runner-tests: $(ENGINE) $(LIB)
 	@cd tests/runner && ls test_*.py | sed 's/\.py$$//' | xargs -P 4 -n 1 $(PYTHON) -m unittest -q
 
 .PHONY: arrows
@@ -80,6 +83,7 @@ defects-quick: $(ENGINE)
 defects: $(ENGINE) ## compute the kill matrix: every defect against every case
 	$(RUNNER) defects -j $(JOBS)
 
+# There is no tsan: nothing is threaded, and `make arrows` refuses what would be.
 .PHONY: asan ubsan
 asan ubsan: ## the unit tests and the suites under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SANITIZE=address,undefined OPT='-O1 -g' sanitized
@@ -108,10 +112,10 @@ docs: $(ENGINE) ## generate docs/requirements.md; a test fails when it is stale
 	mv docs/requirements.md.new docs/requirements.md
 
 .PHONY: lint
-lint: ## clang-format, clang-tidy, cppcheck
+lint: man ## clang-format, clang-tidy, cppcheck, shellcheck, and the manual page
 	clang-format --dry-run --Werror $(C_FILES)
 	clang-tidy --quiet $(LIB_SRC) $(SUITE_SRC) $(ENGINE_SRC) -- $(CPPFLAGS) -std=c17 $(PKG_CFLAGS) $(CHECK_CFLAGS)
-	shellcheck harness/bootstrap
+	shellcheck harness/bootstrap harness/deb .ci/run
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=.cppcheck -Ilib -I. $(LIB_SRC) $(SUITE_SRC) $(ENGINE_SRC)
 
@@ -119,19 +123,50 @@ lint: ## clang-format, clang-tidy, cppcheck
 format: ## clang-format everything in place
 	clang-format -i $(C_FILES)
 
-.PHONY: install uninstall
-install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nvme-conform $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 755 $(ENGINE) $(DESTDIR)$(PREFIX)/lib/nvme-conform/
-	find harness -type f -not -path '*/__pycache__/*' -not -path 'harness/engine/*' | \
-		while read -r f; do install -D -m "$$(stat -c %a "$$f")" "$$f" "$(DESTDIR)$(PREFIX)/lib/nvme-conform/$$f"; done
+# The program is what stands in lib/nvme-conform, and the library what other programs link. A header that no other program may
+# include is left out.
+PROGRAM_DIR = $(DESTDIR)$(PREFIX)/lib/nvme-conform
+HEADERS    := $(filter-out %_state.h %/internal.h %/tls_ossl.h lib/target/teardown.h,$(wildcard lib/*/*.h)) \
+              $(wildcard lib/catalogue/*.def) lib/target/rules.def
+
+.PHONY: install install-program install-library uninstall
+install: install-program install-library ## install program, library and manual page under $(DESTDIR)$(PREFIX)
+
+install-program: $(ENGINE)
+	install -d $(PROGRAM_DIR)/reports/templates $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1
+	install -m 755 $(ENGINE) $(PROGRAM_DIR)/
+	tar -cf - --mode=u=rwX,go=rX --exclude=__pycache__ --exclude=harness/engine --exclude=harness/bootstrap --exclude=harness/deb \
+		harness | tar -xf - --no-same-owner -C $(PROGRAM_DIR)
+	install -m 644 reports/templates/* $(PROGRAM_DIR)/reports/templates/
 	ln -sf ../lib/nvme-conform/harness/nvme-conform $(DESTDIR)$(PREFIX)/bin/nvme-conform
-	install -d $(DESTDIR)$(PREFIX)/lib/nvme-conform/reports/templates
-	install -m 644 reports/templates/* $(DESTDIR)$(PREFIX)/lib/nvme-conform/reports/templates/
-	install -m 644 docs/man/nvme-conform.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 docs/man/nvme-conform.1 $(DESTDIR)$(MANDIR)/man1/
+
+install-library: $(LIB)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 $(LIB) $(DESTDIR)$(LIBDIR)/
+	tar -C lib -cf - --mode=u=rw,go=r $(HEADERS:lib/%=%) | tar -xf - --no-same-owner -C $(DESTDIR)$(INCLUDEDIR)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		lib/libnvmeconform.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libnvmeconform.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libnvmeconform.pc
+
 uninstall: ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/lib/nvme-conform $(DESTDIR)$(PREFIX)/bin/nvme-conform \
-		$(DESTDIR)$(PREFIX)/share/man/man1/nvme-conform.1
+	rm -rf $(PROGRAM_DIR) $(DESTDIR)$(INCLUDEDIR)
+	rm -f $(DESTDIR)$(PREFIX)/bin/nvme-conform $(DESTDIR)$(MANDIR)/man1/nvme-conform.1 \
+		$(DESTDIR)$(LIBDIR)/libnvmeconform.a $(DESTDIR)$(LIBDIR)/pkgconfig/libnvmeconform.pc
+
+.PHONY: deb
+deb: $(ENGINE) $(LIB) ## Debian packages of the program and of the library, in $(BUILD)
+	harness/deb $(BUILD) $(VERSION) $(BUILD)
+
+# mandoc judges better; groff is on every Debian that can show a manual page.
+.PHONY: man
+man: ## check the manual page, and show it as text in $(BUILD)/nvme-conform.1.txt
+	@mkdir -p $(BUILD)
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning docs/man/nvme-conform.1; \
+	elif command -v groff >/dev/null; then ! groff -mandoc -ww -b -z -T utf8 docs/man/nvme-conform.1 2>&1 | grep .; \
+	else echo "make man: neither mandoc nor groff is there; install the Debian package mandoc" >&2; exit 2; fi
+	@if command -v mandoc >/dev/null; then mandoc -T utf8 docs/man/nvme-conform.1 | sed 's/.\x08//g'; \
+	else groff -mandoc -T utf8 -P-c -P-b -P-u docs/man/nvme-conform.1; fi > $(BUILD)/nvme-conform.1.txt
 
 .PHONY: dist
 dist: ## a source archive of HEAD
@@ -183,24 +218,40 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB)
 
 .PHONY: seeds
 seeds: $(FUZZ_SEEDERS)
-	@for t in $(FUZZ_NAMES); do test -d tests/fuzz/seeds/$$t || { echo "# $$t has no seeds"; continue; }; \
-		echo "# $$t over its seeds"; $(BUILD)/fuzz/$$t tests/fuzz/seeds/$$t/* || exit 1; done
+	@for t in $(FUZZ_NAMES); do echo "# $$t over its seeds"; $(BUILD)/fuzz/$$t tests/fuzz/seeds/$$t/* || exit 1; done
 
-# libFuzzer for FUZZ_SECONDS per target; the corpus grows in $(BUILD), findings are left beside it.
+# Fuzzing for FUZZ_SECONDS per target, with the library built as the fuzzer wants it. Corpus and findings are left in $(BUILD).
 FUZZ_SECONDS ?= 20
 FUZZ_CC      ?= clang
-FUZZ_BIN     := $(FUZZ_NAMES:%=$(BUILD)/libfuzzer/%)
+AFL_CC       ?= afl-clang-fast
+FUZZ_FLAVOUR  = SANITIZE=fuzzer-no-link,address,undefined OPT='-O1 -g' WARN=
+FUZZERS      := $(FUZZ_NAMES:%=$(BUILD)/fuzzer/%)
 
-$(BUILD)/libfuzzer/%: tests/fuzz/%.c $(LIB_SRC)
+$(BUILD)/fuzzer/%: tests/fuzz/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(CPPFLAGS) -std=c17 -O1 -g $(PKG_CFLAGS) -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $< $(LIB_SRC) $(PKG_LIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(PKG_LIBS)
 
-.PHONY: fuzz
-fuzz: $(FUZZ_BIN) ## libFuzzer on every decoder and engine, FUZZ_SECONDS each
-	@for t in $(FUZZ_NAMES); do mkdir -p $(BUILD)/libfuzzer/$$t.corpus; \
-		$(BUILD)/libfuzzer/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4608 -print_final_stats=1 \
-			-artifact_prefix=$(BUILD)/libfuzzer/$$t- $(BUILD)/libfuzzer/$$t.corpus $$(ls -d tests/fuzz/seeds/$$t 2>/dev/null) || exit 1; done
+.PHONY: fuzz afl
+fuzz: ## libFuzzer on every decoder and engine, FUZZ_SECONDS each
+	$(MAKE) BUILD=build-fuzz CC='$(FUZZ_CC)' $(FUZZ_FLAVOUR) run-libfuzzer
+afl: ## AFL++ on the same, FUZZ_SECONDS each
+	$(MAKE) BUILD=build-afl CC='$(AFL_CC)' $(FUZZ_FLAVOUR) run-afl
+
+.PHONY: run-libfuzzer run-afl
+run-libfuzzer: $(FUZZERS)
+	@for t in $(FUZZ_NAMES); do mkdir -p $(BUILD)/$$t.corpus; \
+		$(BUILD)/fuzzer/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4608 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/$$t- $(BUILD)/$$t.corpus tests/fuzz/seeds/$$t || exit 1; done
+
+# afl-fuzz ends with 0 whatever it found. It asks for a core pattern that only root can set, and needs it for crashes alone that
+# a sanitizer does not see.
+run-afl: $(FUZZERS)
+	@for t in $(FUZZ_NAMES); do echo "# $$t under AFL++ for $(FUZZ_SECONDS) s"; rm -rf $(BUILD)/$$t.out; \
+		AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 \
+			afl-fuzz -V $(FUZZ_SECONDS) -t 5000 -i tests/fuzz/seeds/$$t -o $(BUILD)/$$t.out -- $(BUILD)/fuzzer/$$t \
+			> $(BUILD)/$$t.log 2>&1 || { tail -n 20 $(BUILD)/$$t.log; exit 1; }; \
+		grep -E '^(execs_done|corpus_found|saved_crashes|saved_hangs|bitmap_cvg)' $(BUILD)/$$t.out/default/fuzzer_stats; \
+		grep -q '^saved_crashes *: 0$$' $(BUILD)/$$t.out/default/fuzzer_stats || exit 1; done
 
 # What nvme-cli and lib/crypto think of the same secrets; a skip line where nvme-cli is not installed.
 $(BUILD)/keytool: $(BUILD)/tests/support/keytool.o $(LIB)

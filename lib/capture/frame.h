@@ -6,7 +6,7 @@
 #include "capture/tcpframe.h"
 
 /* Link types of pcap (the LINKTYPE_ values of its registry) that are understood. */
-enum nvc_link {
+enum nvc_linktype {
 	NVC_LINK_NULL = 0,
 	NVC_LINK_EN10MB = 1,
 	NVC_LINK_RAW_BSD = 12, /* what libpcap calls raw IP on Linux; 14 on OpenBSD */
