@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The parsers of what people paste and peers send: DHHC-1, NVMeTLSkey-1 and PSK identities. What is
  * taken must come out of the formatter as it went in: there is one spelling of everything. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "crypto/dhchap_key.h"
 #include "crypto/tls_psk.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Not assert: NDEBUG must not take the property away. */
-#define REQUIRE(condition)                                                                         \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
+#include "tests/fuzz/fuzz_main.h"
 
 static void fuzz_dhchap_key(struct nvc_slice in)
 {
@@ -24,11 +12,11 @@ static void fuzz_dhchap_key(struct nvc_slice in)
 	struct nvc_dhchap_key key;
 
 	if (nvc_dhchap_key_parse(in, &key, &err) != NVC_OK) {
-		REQUIRE(err.result == NVC_E_INVALID && err.text[0] && key.secret.len == 0);
+		FUZZ_CHECK(err.result == NVC_E_INVALID && err.text[0] && key.secret.len == 0);
 		return;
 	}
-	REQUIRE(nvc_dhchap_key_format(&key, text, sizeof(text)) == NVC_OK);
-	REQUIRE(nvc_slice_equal(in, nvc_slice_str(text)));
+	FUZZ_CHECK(nvc_dhchap_key_format(&key, text, sizeof(text)) == NVC_OK);
+	FUZZ_CHECK(nvc_slice_equal(in, nvc_slice_str(text)));
 }
 
 static void fuzz_tls_key(struct nvc_slice in)
@@ -38,11 +26,11 @@ static void fuzz_tls_key(struct nvc_slice in)
 	struct nvc_tls_key key;
 
 	if (nvc_tls_key_parse(in, &key, &err) != NVC_OK) {
-		REQUIRE(err.result == NVC_E_INVALID && err.text[0] && key.psk.len == 0);
+		FUZZ_CHECK(err.result == NVC_E_INVALID && err.text[0] && key.psk.len == 0);
 		return;
 	}
-	REQUIRE(nvc_tls_key_format(&key, text, sizeof(text)) == NVC_OK);
-	REQUIRE(nvc_slice_equal(in, nvc_slice_str(text)));
+	FUZZ_CHECK(nvc_tls_key_format(&key, text, sizeof(text)) == NVC_OK);
+	FUZZ_CHECK(nvc_slice_equal(in, nvc_slice_str(text)));
 }
 
 static void fuzz_identity(struct nvc_slice in)
@@ -52,7 +40,7 @@ static void fuzz_identity(struct nvc_slice in)
 	struct nvc_psk_identity id;
 
 	if (nvc_tls_psk_identity_parse(in, &id, &err) != NVC_OK) {
-		REQUIRE(err.result == NVC_E_MALFORMED && err.text[0]);
+		FUZZ_CHECK(err.result == NVC_E_MALFORMED && err.text[0]);
 		return;
 	}
 
@@ -65,9 +53,9 @@ static void fuzz_identity(struct nvc_slice in)
 		.hostnqn = id.hostnqn,
 		.subnqn = id.subnqn,
 	};
-	REQUIRE(nvc_tls_psk_identity(&params, identity, sizeof(identity)) == NVC_OK);
-	REQUIRE(strlen(identity) == in.len);
-	REQUIRE(memcmp(identity, in.data, in.len - id.digest.len) == 0);
+	FUZZ_CHECK(nvc_tls_psk_identity(&params, identity, sizeof(identity)) == NVC_OK);
+	FUZZ_CHECK(strlen(identity) == in.len);
+	FUZZ_CHECK(memcmp(identity, in.data, in.len - id.digest.len) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -79,26 +67,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_identity(in);
 	return 0;
 }
-
-#ifdef NVC_FUZZ_STANDALONE
-/* Without a fuzzer: every file named in argv is one input. */
-int main(int argc, char **argv)
-{
-	static uint8_t data[1 << 16];
-
-	for (int i = 1; i < argc; i++) {
-		FILE *file = fopen(argv[i], "rb");
-		size_t len;
-
-		if (!file) {
-			perror(argv[i]);
-			return EXIT_FAILURE;
-		}
-		len = fread(data, 1, sizeof(data), file);
-		fclose(file);
-		LLVMFuzzerTestOneInput(data, len);
-	}
-	printf("%d inputs\n", argc - 1);
-	return EXIT_SUCCESS;
-}
-#endif
