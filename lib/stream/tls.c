@@ -16,6 +16,8 @@ struct tls_client {
 	struct nvc_stream *lower;
 	const struct nvc_world *world;
 	const struct nvc_tls_psk *psk; /* during the handshake only */
+	size_t record_len;	       /* of application data: see struct nvc_fault_plan */
+	size_t next_record;	       /* of record_lens, with NVC_RECORDS_MIXED */
 	bool failed;		       /* a fatal error: no close_notify any more */
 	bool closed;
 };
@@ -46,6 +48,23 @@ static int use_psk(
 	*id = (const unsigned char *)psk->identity;
 	*id_len = strnlen(psk->identity, sizeof(psk->identity));
 	return 1;
+}
+
+/* Each is the sum of the two before it, so that the borders drift against those of the PDUs. */
+static const uint16_t record_lens[] = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987,
+	1597, 2584, 4181, 6765, 10946, NVC_TLS_RECORD_MAX};
+enum { NUM_RECORD_LENS = sizeof(record_lens) / sizeof(record_lens[0]) };
+
+/* How many of `len` bytes go into the next record. OpenSSL cuts what is longer than a record can be. */
+static size_t next_record_len(struct tls_client *client, size_t len)
+{
+	size_t most = client->record_len;
+
+	if (most == NVC_RECORDS_MIXED) {
+		most = record_lens[client->next_record];
+		client->next_record = (client->next_record + 1) % NUM_RECORD_LENS;
+	}
+	return most && most < len ? most : len;
 }
 
 /* One context for the process: making it costs more than a handshake. */
@@ -94,6 +113,16 @@ static enum nvc_result apply_options(
 	if (options->tls12_only && (SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
 					   SSL_set_max_proto_version(ssl, TLS1_2_VERSION) != 1))
 		return nvc_fail(err, NVC_E_INVALID, "OpenSSL cannot offer TLS 1.2");
+	if (options->record_len > NVC_TLS_RECORD_MAX && options->record_len != NVC_RECORDS_MIXED)
+		return nvc_fail(err, NVC_E_INVALID, "a TLS record has at most %d bytes",
+			NVC_TLS_RECORD_MAX);
+	client->record_len = options->record_len;
+	if (client->record_len == NVC_RECORDS_MIXED) {
+		uint8_t place;
+
+		nvc_env_random(&client->world->env, &place, sizeof(place));
+		client->next_record = place % NUM_RECORD_LENS;
+	}
 	client->psk = options->psk;
 	client->ossl.keylog = options->keylog;
 	client->ossl.keylog_self = options->keylog_self;
@@ -170,15 +199,19 @@ static enum nvc_result handshake(struct tls_client *client, uint64_t deadline)
 static enum nvc_result tls_send(struct nvc_stream *s, struct nvc_slice bytes, uint64_t deadline)
 {
 	struct tls_client *client = (struct tls_client *)s;
-	size_t done = 0;
 
 	if (client->closed)
 		return NVC_E_STATE;
 	if (client->failed)
 		return NVC_E_TLS;
 	ERR_clear_error();
-	if (SSL_write_ex(client->ossl.ssl, bytes.data, bytes.len, &done) != 1 || done != bytes.len)
-		return give_up(client, deadline);
+	while (bytes.len) {
+		size_t len = next_record_len(client, bytes.len), done = 0;
+
+		if (SSL_write_ex(client->ossl.ssl, bytes.data, len, &done) != 1 || done != len)
+			return give_up(client, deadline);
+		bytes = nvc_slice_sub(bytes, len, bytes.len);
+	}
 	return flush(client, deadline);
 }
 

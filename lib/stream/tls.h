@@ -6,6 +6,8 @@
 #include "crypto/secret.h"
 #include "stream/service.h"
 
+enum { NVC_TLS_RECORD_MAX = 16384 }; /* bytes of plain text in a record (RFC 8446, 5.1) */
+
 /* A PSK as the handshake needs it. */
 struct nvc_tls_psk {
 	char identity[640]; /* "NVMe1G01 HOSTNQN SUBNQN DIGEST", no NUL on the wire */
@@ -20,6 +22,7 @@ struct nvc_tls_options {
 	const char *groups; /* OpenSSL names; NULL: "X25519:P-256:P-384:ffdhe2048:ffdhe3072" */
 	bool psk_ke_only;   /* offer psk_ke instead of psk_dhe_ke */
 	bool tls12_only;    /* offer TLS 1.2 at most */
+	size_t record_len;  /* as in struct nvc_fault_plan */
 	/* One line of NSS key log format for each secret; NULL: none. */
 	void (*keylog)(void *self, const char *line);
 	void *keylog_self;

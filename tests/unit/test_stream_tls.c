@@ -497,6 +497,90 @@ START_TEST(large_and_dribbled)
 }
 END_TEST
 
+/* Counts records of application data (type 23) by the length of their plain text. */
+struct records {
+	unsigned int of_len[NVC_TLS_RECORD_MAX + 1];
+	unsigned int num;
+};
+
+static void count_records(void *self, bool h2c, struct nvc_slice bytes, uint64_t time)
+{
+	enum { HEADER = 5, OVERHEAD = 17 }; /* content type and tag (RFC 8446, 5.2) */
+	struct records *records = self;
+
+	(void)time;
+	for (size_t pos = 0; h2c && pos + HEADER <= bytes.len;) {
+		size_t len = (size_t)(bytes.data[pos + 3] << 8 | bytes.data[pos + 4]);
+
+		if (bytes.data[pos] == 23 && len >= OVERHEAD) {
+			records->of_len[len - OVERHEAD]++;
+			records->num++;
+		}
+		pos += HEADER + len;
+	}
+}
+
+static void ignore_end(void *self, bool h2c, enum nvc_end how, uint64_t time)
+{
+	(void)self;
+	(void)h2c;
+	(void)how;
+	(void)time;
+}
+
+static void send_and_hear(struct nvc_stream *s, uint8_t *bytes, size_t size)
+{
+	size_t len = 0, num;
+
+	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_of(bytes, size), in_ms(1000)), NVC_OK);
+	for (; len < size; len += num) {
+		num = 0;
+		ck_assert_int_eq(
+			nvc_stream_recv(s, bytes + len, size - len, in_ms(1000), &num), NVC_OK);
+	}
+}
+
+START_TEST(records_of_a_length)
+{
+	static const size_t lens[] = {1, 2, 100, 16384};
+	static uint8_t bytes[40000], sent[40000];
+	static struct records records;
+	const struct nvc_tap tap = {&records, count_records, ignore_end};
+	struct outcome outcome = connect_over(nvc_tap_new(connect_plain(), &world, tap),
+		(struct nvc_tls_options){.psk = &psks[0], .record_len = lens[_i]});
+
+	ck_assert_int_eq(outcome.result, NVC_OK);
+	memset(bytes, 'a', sizeof(bytes));
+	memset(sent, 'a', sizeof(sent));
+	memset(&records, 0, sizeof(records));
+	send_and_hear(outcome.s, bytes, sizeof(bytes));
+	ck_assert_mem_eq(bytes, sent, sizeof(sent));
+	ck_assert_uint_eq(records.of_len[lens[_i]], sizeof(bytes) / lens[_i]);
+	ck_assert_uint_eq(records.num, (sizeof(bytes) + lens[_i] - 1) / lens[_i]);
+	nvc_stream_free(outcome.s);
+}
+END_TEST
+
+START_TEST(records_of_mixed_lengths)
+{
+	static uint8_t bytes[60000];
+	static struct records records;
+	const struct nvc_tap tap = {&records, count_records, ignore_end};
+	struct outcome outcome = connect_over(nvc_tap_new(connect_plain(), &world, tap),
+		(struct nvc_tls_options){.psk = &psks[1], .record_len = NVC_RECORDS_MIXED});
+
+	ck_assert_int_eq(outcome.result, NVC_OK);
+	memset(bytes, 'a', sizeof(bytes));
+	memset(&records, 0, sizeof(records));
+	send_and_hear(outcome.s, bytes, sizeof(bytes));
+	ck_assert_uint_ge(records.of_len[1], 1);
+	ck_assert_uint_ge(records.of_len[2], 1);
+	ck_assert_uint_ge(records.of_len[6765], 1);
+	ck_assert_uint_ge(records.of_len[16384], 1);
+	nvc_stream_free(outcome.s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("stream_tls");
@@ -535,6 +619,8 @@ int main(void)
 	tcase_add_loop_test(tc, key_updates, 0, 2);
 	tcase_add_test(tc, key_log);
 	tcase_add_test(tc, large_and_dribbled);
+	tcase_add_loop_test(tc, records_of_a_length, 0, 4);
+	tcase_add_test(tc, records_of_mixed_lengths);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
