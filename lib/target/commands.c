@@ -199,6 +199,8 @@ static uint16_t check_early(const struct conn *conn, const struct request *req)
 		return KEPT(target, CONNECT_ONCE) ? NVC_SC_COMMAND_SEQUENCE : 0;
 	if ((cmd.head.flags & 0xc0) == NVC_PSDT_SGL_10B && !KEPT(target, PSDT_10B))
 		return NVC_SC_INVALID_FIELD;
+	if ((cmd.head.flags & 0xc0) == NVC_PSDT_SGL_01B && !KEPT(target, PSDT_01B))
+		return NVC_SC_INVALID_FIELD;
 	return nvc_policy_gate(conn, req->sqe);
 }
 

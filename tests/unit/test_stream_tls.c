@@ -3,100 +3,7 @@
 #include <check.h>
 
 #include "tests/unit/bend_stream.h"
-#include "tests/unit/echo_service.h"
-
-static struct nvc_sim *sim;
-static struct nvc_tls_psk psks[3];
-
-static void fill_psk(struct nvc_tls_psk *psk, const char *identity, uint8_t hash_id)
-{
-	strcpy(psk->identity, identity);
-	psk->hash_id = hash_id;
-	psk->psk.len = hash_id == 1 ? 32 : 48;
-	nvc_env_random(&world.env, psk->psk.data, psk->psk.len);
-}
-
-static void setup(void)
-{
-	char longest[640];
-
-	sim = nvc_sim_new(1);
-	world = nvc_sim_world(sim);
-	fill_psk(&psks[0], "NVMe1G01 nqn.host nqn.subsystem digest", 1);
-	fill_psk(&psks[1], "NVMe1G02 nqn.host nqn.subsystem digest", 2);
-	memset(longest, 'x', 639);
-	longest[639] = '\0';
-	fill_psk(&psks[2], longest, 1);
-	echo = (struct echo){.env = nvc_sim_env(sim, "echo"),
-		.policy = NVC_TLS_PERMITTED,
-		.psks = psks,
-		.num_psks = 3};
-	service = echo_service(&echo);
-	ck_assert_int_eq(nvc_sim_listen(sim, 4420, &service), NVC_OK);
-}
-
-static void teardown(void)
-{
-	nvc_sim_free(sim);
-	ck_assert_uint_eq(echo.num_accepted, echo.num_released);
-}
-
-static struct nvc_stream *connect_plain(void)
-{
-	const struct nvc_address to = {"192.0.2.1", "4420"};
-	struct nvc_stream *s = NULL;
-
-	ck_assert_int_eq(world.connect(world.self, &to, in_ms(1000), &s, NULL), NVC_OK);
-	return s;
-}
-
-/* What a handshake came to. */
-struct outcome {
-	enum nvc_result result;
-	struct nvc_stream *s;
-	enum nvc_end end;
-	uint8_t alert;
-	struct nvc_error err;
-};
-
-static struct outcome connect_over(struct nvc_stream *lower, struct nvc_tls_options options)
-{
-	struct outcome outcome = {0};
-
-	outcome.result = nvc_tls_connect(lower, &world, &options, in_ms(5000), &outcome.s,
-		&outcome.end, &outcome.alert, &outcome.err);
-	ck_assert(!outcome.s == (outcome.result != NVC_OK));
-	ck_assert_int_eq(outcome.err.result, outcome.result);
-	return outcome;
-}
-
-static struct outcome connect_tls(struct nvc_tls_options options)
-{
-	return connect_over(connect_plain(), options);
-}
-
-static struct nvc_stream *secure(struct nvc_tls_options options)
-{
-	struct outcome outcome = connect_tls(options);
-
-	ck_assert_msg(outcome.result == NVC_OK, "%s", outcome.err.text);
-	return outcome.s;
-}
-
-/* OpenSSL 3.0 calls a binder that does not verify an illegal_parameter (47), 3.5 a decrypt_error (51) as RFC 8446 has it. */
-enum { BAD_BINDER = 0 };
-
-static void expect_refused(struct outcome outcome, uint8_t alert)
-{
-	ck_assert_int_eq(outcome.result, NVC_E_TLS);
-	ck_assert_int_eq(outcome.end, NVC_END_TLS_ALERT);
-	if (alert == BAD_BINDER)
-		ck_assert_msg(
-			outcome.alert == 47 || outcome.alert == 51, "alert %u", outcome.alert);
-	else
-		ck_assert_uint_eq(outcome.alert, alert);
-	ck_assert_uint_eq(echo.num_secured, 0);
-}
+#include "tests/unit/tls_stage.h"
 
 START_TEST(echo_under_each_suite)
 {
@@ -202,7 +109,7 @@ START_TEST(options_that_cannot_be)
 	struct nvc_tls_psk sha512 = psks[0];
 	struct outcome outcome;
 
-	outcome = connect_tls((struct nvc_tls_options){.psk = &psks[0], .psk_ke_only = true});
+	outcome = connect_tls((struct nvc_tls_options){.psk = &psks[0], .record_len = 16385});
 	ck_assert_int_eq(outcome.result, NVC_E_INVALID);
 	outcome =
 		connect_tls((struct nvc_tls_options){.psk = &psks[0], .ciphersuites = "nonsense"});
@@ -497,90 +404,6 @@ START_TEST(large_and_dribbled)
 }
 END_TEST
 
-/* Counts records of application data (type 23) by the length of their plain text. */
-struct records {
-	unsigned int of_len[NVC_TLS_RECORD_MAX + 1];
-	unsigned int num;
-};
-
-static void count_records(void *self, bool h2c, struct nvc_slice bytes, uint64_t time)
-{
-	enum { HEADER = 5, OVERHEAD = 17 }; /* content type and tag (RFC 8446, 5.2) */
-	struct records *records = self;
-
-	(void)time;
-	for (size_t pos = 0; h2c && pos + HEADER <= bytes.len;) {
-		size_t len = (size_t)(bytes.data[pos + 3] << 8 | bytes.data[pos + 4]);
-
-		if (bytes.data[pos] == 23 && len >= OVERHEAD) {
-			records->of_len[len - OVERHEAD]++;
-			records->num++;
-		}
-		pos += HEADER + len;
-	}
-}
-
-static void ignore_end(void *self, bool h2c, enum nvc_end how, uint64_t time)
-{
-	(void)self;
-	(void)h2c;
-	(void)how;
-	(void)time;
-}
-
-static void send_and_hear(struct nvc_stream *s, uint8_t *bytes, size_t size)
-{
-	size_t len = 0, num;
-
-	ck_assert_int_eq(nvc_stream_send(s, nvc_slice_of(bytes, size), in_ms(1000)), NVC_OK);
-	for (; len < size; len += num) {
-		num = 0;
-		ck_assert_int_eq(
-			nvc_stream_recv(s, bytes + len, size - len, in_ms(1000), &num), NVC_OK);
-	}
-}
-
-START_TEST(records_of_a_length)
-{
-	static const size_t lens[] = {1, 2, 100, 16384};
-	static uint8_t bytes[40000], sent[40000];
-	static struct records records;
-	const struct nvc_tap tap = {&records, count_records, ignore_end};
-	struct outcome outcome = connect_over(nvc_tap_new(connect_plain(), &world, tap),
-		(struct nvc_tls_options){.psk = &psks[0], .record_len = lens[_i]});
-
-	ck_assert_int_eq(outcome.result, NVC_OK);
-	memset(bytes, 'a', sizeof(bytes));
-	memset(sent, 'a', sizeof(sent));
-	memset(&records, 0, sizeof(records));
-	send_and_hear(outcome.s, bytes, sizeof(bytes));
-	ck_assert_mem_eq(bytes, sent, sizeof(sent));
-	ck_assert_uint_eq(records.of_len[lens[_i]], sizeof(bytes) / lens[_i]);
-	ck_assert_uint_eq(records.num, (sizeof(bytes) + lens[_i] - 1) / lens[_i]);
-	nvc_stream_free(outcome.s);
-}
-END_TEST
-
-START_TEST(records_of_mixed_lengths)
-{
-	static uint8_t bytes[60000];
-	static struct records records;
-	const struct nvc_tap tap = {&records, count_records, ignore_end};
-	struct outcome outcome = connect_over(nvc_tap_new(connect_plain(), &world, tap),
-		(struct nvc_tls_options){.psk = &psks[1], .record_len = NVC_RECORDS_MIXED});
-
-	ck_assert_int_eq(outcome.result, NVC_OK);
-	memset(bytes, 'a', sizeof(bytes));
-	memset(&records, 0, sizeof(records));
-	send_and_hear(outcome.s, bytes, sizeof(bytes));
-	ck_assert_uint_ge(records.of_len[1], 1);
-	ck_assert_uint_ge(records.of_len[2], 1);
-	ck_assert_uint_ge(records.of_len[6765], 1);
-	ck_assert_uint_ge(records.of_len[16384], 1);
-	nvc_stream_free(outcome.s);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("stream_tls");
@@ -619,8 +442,6 @@ int main(void)
 	tcase_add_loop_test(tc, key_updates, 0, 2);
 	tcase_add_test(tc, key_log);
 	tcase_add_test(tc, large_and_dribbled);
-	tcase_add_loop_test(tc, records_of_a_length, 0, 4);
-	tcase_add_test(tc, records_of_mixed_lengths);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
