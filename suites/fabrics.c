@@ -182,19 +182,31 @@ CASE(tl_zero, .id = "fabrics.send-nothing",
 	expect_success(t, REQ_C_082, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 }
 
-CASE(psdt, .id = "fabrics.psdt-10b", .title = "Connect and authentication work with PSDT 10b",
-	.checks = {REQ_C_062}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
+static void expect_psdt(struct test *t, enum req_id req, uint8_t psdt)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *queue = initialised_queue(t, host, NULL);
 	const struct nvc_queue_options options = {0};
 	struct nvc_completion done = {0};
 
-	host->psdt = NVC_PSDT_SGL_10B;
-	if (connect_answer(t, REQ_C_062, queue, &options, &done))
-		expect_answer_status(
-			t, REQ_C_062, &done, "Connect succeeds", CODES(NVC_SC_SUCCESS));
-	expect_success(t, REQ_C_062, transaction(t, queue, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
+	host->psdt = psdt;
+	if (connect_answer(t, req, queue, &options, &done))
+		expect_answer_status(t, req, &done, "Connect succeeds", CODES(NVC_SC_SUCCESS));
+	expect_success(t, req, transaction(t, queue, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
+}
+
+CASE(psdt_10b, .id = "fabrics.psdt-10b", .title = "Connect and authentication work with PSDT 10b",
+	.checks = {REQ_C_062}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
+{
+	expect_psdt(t, REQ_C_062, NVC_PSDT_SGL_10B);
+}
+
+CASE(psdt_01b, .id = "fabrics.psdt-01b",
+	.title = "Whether Connect and authentication work with PSDT 01b, which hosts send, is on "
+		 "record",
+	.checks = {REQ_C_063}, .needs = NEED_AUTH)
+{
+	expect_psdt(t, REQ_C_063, NVC_PSDT_SGL_01B);
 }
 
 /* ---- Disconnect and properties ---- */
