@@ -94,12 +94,14 @@ static const struct case_param lengths[] = {
 	{"tl-12288-sgl-20480-by-r2t", {12288, 20480, 20480, 1}},
 	{"tl-20484-sgl-20480-by-r2t", {20484, 20480, 20480, 1}},
 	{"tl-72-sgl-ffffffffh-by-r2t", {72, -1, 72, 1}},
+	{"tl-ffffffffh-sgl-ffffffffh-by-r2t", {-1, -1, 72, 1}},
 	{NULL, {0}},
 };
 
 CASE(sgl_length, .id = "fabrics.send-length",
-	.title = "A TL that is not the length of the SGL is refused", .checks = {REQ_C_079},
-	.needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .params = lengths)
+	.title = "A TL that is not the length of the SGL is refused, and gigabytes are refused at "
+		 "once",
+	.checks = {REQ_C_079}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .params = lengths)
 {
 	expect_send_refused(t, REQ_C_079, (size_t)param[2], param[3],
 		NVC_BENDS({.field = "tl", .kind = NVC_BEND_SET, .value = (uint32_t)param[0]},

@@ -192,7 +192,8 @@ CASE(early_data, .id = "tls.early-data",
 		return;
 	}
 	expect_true(t, REQ_C_221, !nvc_tls_early_data_accepted(nvc_queue_tls_stream(queue)),
-		"early data is not accepted", "what the server said of it");
+		"early data is not accepted", "the server %s it",
+		nvc_tls_early_data_accepted(nvc_queue_tls_stream(queue)) ? "accepted" : "refused");
 	/* A second ICReq would be a fatal error. */
 	expect_true(t, REQ_C_221, nvc_queue_ic(queue, NULL, &err) == NVC_OK,
 		"ICResp to the ICReq after the handshake", "%s", err.text);

@@ -19,6 +19,7 @@ enum nvc_tls_policy {
 struct nvc_tls_accept {
 	enum nvc_tls_policy policy;
 	/* What no target should do: */
+	bool tls12;	     /* take TLS 1.2, in which nobody proves anything */
 	bool early_data;     /* take data that comes before the handshake is complete */
 	bool psk_ke;	     /* take psk_ke where a host offers nothing else */
 	bool nul_identities; /* take a NUL at the end of an identity for none */

@@ -120,8 +120,10 @@ static enum nvc_result apply_options(
 		return nvc_fail(err, NVC_E_INVALID, "OpenSSL knows no cipher suite '%s'", suites);
 	if (SSL_set1_groups_list(ssl, groups) != 1)
 		return nvc_fail(err, NVC_E_INVALID, "OpenSSL knows no groups '%s'", groups);
-	if (options->tls12_only && (SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
-					   SSL_set_max_proto_version(ssl, TLS1_2_VERSION) != 1))
+	if (options->tls12_only &&
+		(SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
+			SSL_set_max_proto_version(ssl, TLS1_2_VERSION) != 1 ||
+			SSL_set_cipher_list(ssl, "ALL:" NVC_OSSL_ANONYMOUS) != 1))
 		return nvc_fail(err, NVC_E_INVALID, "OpenSSL cannot offer TLS 1.2");
 	if (options->empty_records && !options->psk)
 		return nvc_fail(

@@ -22,7 +22,7 @@ struct nvc_tls_options {
 	const struct nvc_tls_psk *psk; /* NULL: no PSK is offered */
 	const char *ciphersuites;      /* OpenSSL names; NULL: the suite of the PSK's hash */
 	const char *groups; /* OpenSSL names; NULL: "X25519:P-256:P-384:ffdhe2048:ffdhe3072" */
-	bool tls12_only;    /* offer TLS 1.2 at most */
+	bool tls12_only;    /* offer TLS 1.2 at most, anonymous suites too */
 	size_t record_len;  /* as in struct nvc_fault_plan */
 	bool empty_records; /* an empty record goes before each record of application data */
 	bool nul;	    /* the identity ends with a NUL, as TCP Transport 1.0 draws it */

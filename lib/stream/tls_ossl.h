@@ -21,6 +21,9 @@ struct nvc_ossl_end {
 	uint8_t alert;		/* its description */
 };
 
+/* Suites of TLS 1.2 without certificates, which an end has only when it is asked to. */
+#define NVC_OSSL_ANONYMOUS "aNULL:@SECLEVEL=0"
+
 /* nvc_ossl_context prepares a context of either role: TLS 1.3 alone, no tickets, no sessions, our callbacks. NULL without
  * memory. */
 SSL_CTX *nvc_ossl_context(const SSL_METHOD *method);

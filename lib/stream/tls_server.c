@@ -164,6 +164,10 @@ struct nvc_tls_server *nvc_tls_server_new(const struct nvc_tls_accept *accept, v
 	}
 	tls->accept = *accept;
 	tls->conn = conn;
+	if (accept->tls12) {
+		SSL_set_min_proto_version(tls->ossl.ssl, TLS1_2_VERSION);
+		SSL_set_cipher_list(tls->ossl.ssl, NVC_OSSL_ANONYMOUS);
+	}
 	if (accept->early_data) {
 		SSL_set_max_early_data(tls->ossl.ssl, NVC_TLS_RECORD_MAX);
 		SSL_set_options(tls->ossl.ssl, SSL_OP_NO_ANTI_REPLAY);
@@ -233,7 +237,7 @@ static enum nvc_result go_on_with_handshake(struct nvc_tls_server *tls)
 		return SSL_get_error(tls->ossl.ssl, done) == SSL_ERROR_WANT_READ ? NVC_OK
 										 : fail(tls);
 	/* There is no certificate to fall back on, so this is our own bug if it ever happens. */
-	if (!SSL_session_reused(tls->ossl.ssl) || !tls->chosen.hash_id)
+	if ((!SSL_session_reused(tls->ossl.ssl) || !tls->chosen.hash_id) && !tls->accept.tls12)
 		return fail(tls);
 	tls->established = true;
 	if (tls->accept.secured)

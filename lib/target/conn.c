@@ -123,6 +123,7 @@ static struct nvc_tls_accept on_tls(void *self)
 		.policy = conn->port->tls, .find_psk = nvc_psk_for_tls, .secured = nvc_psk_secured};
 
 	if (accept.policy != NVC_TLS_NONE) {
+		accept.tls12 = !KEPT(conn->target, TLS13);
 		accept.nul_identities = !KEPT(conn->target, PSK_NUL);
 		accept.psk_ke = !KEPT(conn->target, PSK_KE);
 		accept.early_data = !KEPT(conn->target, EARLY_DATA);
