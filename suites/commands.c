@@ -132,6 +132,29 @@ CASE(secp, .id = "commands.security-protocol",
 	expect_success(t, REQ_C_082, auth);
 }
 
+CASE(faulty_between, .id = "commands.faulty-in-transaction",
+	.title = "A command that fails for its fields between two messages leaves the transaction "
+		 "as it was",
+	.checks = {REQ_C_082, REQ_C_076}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE,
+	.params = security_fields)
+{
+	static const char *const names[] = {"secp", "spsp0", "spsp1"};
+	struct nvc_auth *auth = transaction(
+		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+
+	send_negotiate(t, auth);
+	receive_challenge(t, auth);
+	auth->send_bends = NVC_BENDS(
+		{.field = names[param[0]], .kind = NVC_BEND_SET, .value = (uint64_t)param[1]});
+	send_reply(t, auth);
+	auth->send_bends = NULL;
+	if (test_running(t))
+		expect_true(t, REQ_C_076, auth->status != NVC_SC_SUCCESS, "an error status",
+			"status %03Xh", auth->status);
+	send_reply(t, auth);
+	expect_success1(t, REQ_C_082, auth);
+}
+
 static const struct case_param short_receives[] = {
 	{"1", {1}}, {"16", {16}}, {"one-too-few", {16 + 32 + 256 - 1}}, {NULL, {0}}};
 

@@ -94,12 +94,14 @@ static const struct case_param lengths[] = {
 	{"tl-12288-sgl-20480-by-r2t", {12288, 20480, 20480, 1}},
 	{"tl-20484-sgl-20480-by-r2t", {20484, 20480, 20480, 1}},
 	{"tl-72-sgl-ffffffffh-by-r2t", {72, -1, 72, 1}},
+	{"tl-ffffffffh-sgl-ffffffffh-by-r2t", {-1, -1, 72, 1}},
 	{NULL, {0}},
 };
 
 CASE(sgl_length, .id = "fabrics.send-length",
-	.title = "A TL that is not the length of the SGL is refused", .checks = {REQ_C_079},
-	.needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .params = lengths)
+	.title = "A TL that is not the length of the SGL is refused, and gigabytes are refused at "
+		 "once",
+	.checks = {REQ_C_079}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE, .params = lengths)
 {
 	expect_send_refused(t, REQ_C_079, (size_t)param[2], param[3],
 		NVC_BENDS({.field = "tl", .kind = NVC_BEND_SET, .value = (uint32_t)param[0]},
@@ -182,19 +184,31 @@ CASE(tl_zero, .id = "fabrics.send-nothing",
 	expect_success(t, REQ_C_082, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
 }
 
-CASE(psdt, .id = "fabrics.psdt-10b", .title = "Connect and authentication work with PSDT 10b",
-	.checks = {REQ_C_062}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
+static void expect_psdt(struct test *t, enum req_id req, uint8_t psdt)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *queue = initialised_queue(t, host, NULL);
 	const struct nvc_queue_options options = {0};
 	struct nvc_completion done = {0};
 
-	host->psdt = NVC_PSDT_SGL_10B;
-	if (connect_answer(t, REQ_C_062, queue, &options, &done))
-		expect_answer_status(
-			t, REQ_C_062, &done, "Connect succeeds", CODES(NVC_SC_SUCCESS));
-	expect_success(t, REQ_C_062, transaction(t, queue, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
+	host->psdt = psdt;
+	if (connect_answer(t, req, queue, &options, &done))
+		expect_answer_status(t, req, &done, "Connect succeeds", CODES(NVC_SC_SUCCESS));
+	expect_success(t, req, transaction(t, queue, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
+}
+
+CASE(psdt_10b, .id = "fabrics.psdt-10b", .title = "Connect and authentication work with PSDT 10b",
+	.checks = {REQ_C_062}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
+{
+	expect_psdt(t, REQ_C_062, NVC_PSDT_SGL_10B);
+}
+
+CASE(psdt_01b, .id = "fabrics.psdt-01b",
+	.title = "Whether Connect and authentication work with PSDT 01b, which hosts send, is on "
+		 "record",
+	.checks = {REQ_C_063}, .needs = NEED_AUTH)
+{
+	expect_psdt(t, REQ_C_063, NVC_PSDT_SGL_01B);
 }
 
 /* ---- Disconnect and properties ---- */

@@ -70,6 +70,21 @@ CASE(other_lists, .id = "reauth.other-algorithms",
 	expect_success(t, REQ_C_182, second);
 }
 
+CASE(null_after_group, .id = "reauth.null-after-group",
+	.title = "A re-authentication with the NULL group has nothing of the session key before",
+	.checks = {REQ_C_182}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
+{
+	struct nvc_queue *admin = connect_admin(t, host_as(t, want_secret(NVC_HASH_SHA256, 32)));
+	struct nvc_auth *first = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_auth *second;
+
+	offer(first, NVC_HASH_SHA256, NVC_DH_2048);
+	authenticate(t, first);
+	second = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	offer(second, NVC_HASH_SHA256, NVC_DH_NULL);
+	expect_success(t, REQ_C_182, second);
+}
+
 CASE(commands_meanwhile, .id = "reauth.commands-meanwhile",
 	.title = "Commands are served between the messages of a re-authentication",
 	.checks = {REQ_C_178}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)

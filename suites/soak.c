@@ -119,3 +119,31 @@ CASE(failures, .id = "soak.failures",
 	judge_growth(t, before, test_memory(t));
 	expect_new_association(t, REQ_C_185, host);
 }
+
+enum { ASSOCIATIONS = 64 };
+
+CASE(associations, .id = "soak.associations",
+	.title = "64 associations at once, all in the middle of a transaction, are served",
+	.checks = {REQ_C_187}, .needs = NEED_AUTH, .timeout_s = 120)
+{
+	struct nvc_host *host = host_as(t, want_pair(NVC_HASH_SHA256, NVC_DH_NULL));
+	struct nvc_auth *auths[ASSOCIATIONS];
+
+	for (size_t i = 0; i < ASSOCIATIONS && test_running(t); i++) {
+		struct nvc_queue *admin = NULL;
+		struct nvc_error err = {0};
+
+		if (nvc_queue_establish(host, NULL, &admin, &err) != NVC_OK) {
+			test_observed(t, REQ_C_187, "%zu associations at once: %s", i, err.text);
+			return;
+		}
+		auths[i] = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+		offer(auths[i], NVC_HASH_SHA256, NVC_DH_NULL);
+		send_negotiate(t, auths[i]);
+		receive_challenge(t, auths[i]);
+	}
+	for (size_t i = 0; i < ASSOCIATIONS && test_running(t); i++) {
+		send_reply(t, auths[i]);
+		expect_success1(t, REQ_C_187, auths[i]);
+	}
+}

@@ -129,8 +129,8 @@ static const struct case_param icreq_faults[] = {
 
 CASE(icreq, .id = "transport.icreq",
 	.title = "An ICReq with a wrong or unsupported field is a fatal error",
-	.checks = {REQ_C_008, REQ_C_009, REQ_C_011, REQ_C_012}, .teardown = TEARDOWN_CLOSED,
-	.params = icreq_faults)
+	.checks = {REQ_C_008, REQ_C_009, REQ_C_011, REQ_C_012, REQ_N_020},
+	.teardown = TEARDOWN_CLOSED, .params = icreq_faults)
 {
 	const struct header_field *field = &header_fields[param[0]];
 	const struct nvc_pdu icreq = {.ch.type = NVC_PDU_IC_REQ};

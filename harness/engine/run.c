@@ -240,13 +240,15 @@ static enum nvc_result read_fault(const char *name, struct run_config *run, stru
 		run->fault.merge = true;
 	else if (strcmp(name, "delay") == 0)
 		run->fault.delay = NVC_MS(20);
+	else if (strcmp(name, "tls-records") == 0)
+		run->fault.record_len = NVC_RECORDS_MIXED;
 	else if (strcmp(name, "split+digests") == 0) {
 		run->fault.max_segment = 1;
 		run->hdr_digest = run->data_digest = true;
 	} else
 		return nvc_fail(err, NVC_E_INVALID,
 			"no stream fault is named '%s'; there are none, split, merge, delay, "
-			"split+digests",
+			"tls-records, split+digests",
 			name);
 	return NVC_OK;
 }

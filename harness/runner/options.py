@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from . import keys, nvmeconfig
 from .errors import EXIT_USAGE, UsageError
 
-FAULTS = ("none", "split", "merge", "delay", "split+digests")
+FAULTS = ("none", "split", "merge", "delay", "tls-records", "split+digests")
 LARGEST_SEED = (1 << 63) - 1
 LONGEST_NQN = 223
 FORMAT = "nvme-conform-profile/1"

@@ -120,7 +120,7 @@ enum nvc_result nvc_hkdf_expand_label(uint8_t hash_id, struct nvc_slice prk, con
 	const char *digest = nvc_hash_ossl_name(hash_id);
 	uint8_t info[MAX_INFO];
 
-	if (!digest || prk.len == 0 || len == 0 || len > NVC_MAX_SECRET || context.len == 0 ||
+	if (!digest || prk.len == 0 || len == 0 || len > NVC_MAX_SECRET ||
 		context.len > MAX_CONTEXT || !*label || strlen(label) > MAX_LABEL)
 		return NVC_E_INVALID;
 	if (variant != NVC_KDF_RFC8446)
@@ -133,7 +133,9 @@ enum nvc_result nvc_hkdf_expand_label(uint8_t hash_id, struct nvc_slice prk, con
 		bytes_param(OSSL_KDF_PARAM_KEY, prk),
 		bytes_param(OSSL_KDF_PARAM_PREFIX, nvc_slice_str(LABEL_PREFIX)),
 		bytes_param(OSSL_KDF_PARAM_LABEL, nvc_slice_str(label)),
-		bytes_param(OSSL_KDF_PARAM_DATA, context),
+		/* It takes no empty context, but none. */
+		context.len ? bytes_param(OSSL_KDF_PARAM_DATA, context)
+			    : OSSL_PARAM_construct_end(),
 		OSSL_PARAM_construct_end(),
 	};
 	return run_kdf(OSSL_KDF_NAME_TLS1_3_KDF, params, len, out);

@@ -30,7 +30,7 @@ const char *nvc_kdf_variant_name(enum nvc_kdf_variant variant);
 enum nvc_result nvc_hkdf_extract(uint8_t hash_id, struct nvc_slice ikm, struct nvc_secret *prk);
 
 /* nvc_hkdf_expand_label writes `len` bytes (1 to 64) of HKDF-Expand-Label(prk, label, context,
- * len); "tls13 " is put before `label`. NVC_E_INVALID for a context outside 1 to 255 bytes, a label
+ * len); "tls13 " is put before `label`. NVC_E_INVALID for a context above 255 bytes, a label
  * that is empty or longer than 249, or another `len`. */
 enum nvc_result nvc_hkdf_expand_label(uint8_t hash_id, struct nvc_slice prk, const char *label,
 	struct nvc_slice context, size_t len, enum nvc_kdf_variant variant, struct nvc_secret *out);

@@ -61,7 +61,7 @@ static bool tap_network(
 
 /* Does the TLS handshake over queue->stream, which is gone when it fails. */
 static enum nvc_result secure(struct nvc_queue *queue, const struct nvc_queue_options *options,
-	uint64_t deadline, struct nvc_error *err)
+	size_t record_len, uint64_t deadline, struct nvc_error *err)
 {
 	struct nvc_host *host = queue->host;
 	struct nvc_tls_options offer = {0};
@@ -76,6 +76,8 @@ static enum nvc_result secure(struct nvc_queue *queue, const struct nvc_queue_op
 		offer.keylog = host->keylog;
 		offer.keylog_self = host->keylog_self;
 	}
+	if (offer.record_len == 0)
+		offer.record_len = record_len;
 	queue->info.tls = true;
 	if (offer.psk != NULL)
 		snprintf(queue->info.tls_identity, sizeof(queue->info.tls_identity), "%s",
@@ -92,12 +94,31 @@ static bool is_fault(const struct nvc_fault_plan *plan)
 	return plan->max_segment != 0 || plan->merge || plan->delay != 0 || plan->cut_after != 0;
 }
 
+/* The plan of the stream below TLS. */
+static struct nvc_fault_plan below(struct nvc_fault_plan plan, bool tls)
+{
+	plan.merge = plan.merge && !(tls && plan.record_len != 0);
+	return plan;
+}
+
+/* Puts a stream above TLS that holds sends back until an answer is waited for, so that PDUs share records. */
+static bool merge_above(struct nvc_queue *queue, const struct nvc_fault_plan *plan)
+{
+	const struct nvc_fault_plan merge = {.merge = true};
+
+	if (plan->merge && plan->record_len != 0)
+		queue->stream = nvc_fault_new(queue->stream, queue->host->world, &merge);
+	return queue->stream != NULL;
+}
+
 static enum nvc_result connect_stream(
 	struct nvc_queue *queue, const struct nvc_queue_options *options, struct nvc_error *err)
 {
 	struct nvc_host *host = queue->host;
 	const struct nvc_address *to = &host->addresses[options->port];
-	const struct nvc_fault_plan *plan = options->fault != NULL ? options->fault : &host->fault;
+	const bool tls = options->tls != NULL || options->tls_options != NULL;
+	const struct nvc_fault_plan *whole = options->fault != NULL ? options->fault : &host->fault;
+	const struct nvc_fault_plan plan = below(*whole, tls);
 	const uint64_t deadline = nvc_queue_deadline(queue, 0);
 	const struct nvc_tap tap = {queue, observe_bytes, observe_end};
 	const struct nvc_stream *lowest;
@@ -110,17 +131,19 @@ static enum nvc_result connect_stream(
 	if (result != NVC_OK)
 		return result;
 	lowest = queue->stream;
-	if (is_fault(plan)) {
-		queue->stream = nvc_fault_new(queue->stream, host->world, plan);
+	if (is_fault(&plan)) {
+		queue->stream = nvc_fault_new(queue->stream, host->world, &plan);
 		if (queue->stream == NULL)
 			return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
 	}
 	if (!tap_network(queue, lowest, to))
 		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
-	if (options->tls != NULL || options->tls_options != NULL) {
-		result = secure(queue, options, deadline, err);
+	if (tls) {
+		result = secure(queue, options, whole->record_len, deadline, err);
 		if (result != NVC_OK)
 			return result;
+		if (!merge_above(queue, whole))
+			return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a connection");
 	}
 	queue->info.connection = ++host->num_connections;
 	if (host->observer.opened != NULL)

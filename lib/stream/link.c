@@ -5,8 +5,8 @@
 
 enum {
 	CLIENT_HELLO_BYTE =
-		0x16,  /* TLSPlaintext.type handshake (RFC 8446, 5.1); no NVMe/TCP PDU type */
-	CHUNK = 16384, /* one full TLS record */
+		0x16, /* TLSPlaintext.type handshake (RFC 8446, 5.1); no NVMe/TCP PDU type */
+	CHUNK = NVC_TLS_RECORD_MAX,
 };
 
 enum mode {
@@ -91,7 +91,7 @@ static void feed_tls(struct nvc_link *link, struct nvc_slice bytes)
 	bool closed = false;
 	size_t num;
 
-	while ((num = nvc_tls_server_read(link->tls, plain, sizeof(plain), &closed)) > 0)
+	while ((num = nvc_tls_server_read(link->tls, plain, &closed)) > 0)
 		link->service->input(link->conn, nvc_slice_of(plain, num));
 	if (result != NVC_OK) {
 		if (nvc_tls_server_established(link->tls))

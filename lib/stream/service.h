@@ -18,6 +18,11 @@ enum nvc_tls_policy {
 /* What the service has to say about a TLS handshake on a connection. */
 struct nvc_tls_accept {
 	enum nvc_tls_policy policy;
+	/* What no target should do: */
+	bool tls12;	     /* take TLS 1.2, in which nobody proves anything */
+	bool early_data;     /* take data that comes before the handshake is complete */
+	bool psk_ke;	     /* take psk_ke where a host offers nothing else */
+	bool nul_identities; /* take a NUL at the end of an identity for none */
 	/* Finds the TLS PSK of `identity`; false refuses the handshake. `hash_id` (1, 2) decides the suite. */
 	bool (*find_psk)(
 		void *conn, const char *identity, struct nvc_secret *psk, uint8_t *hash_id);
@@ -31,7 +36,7 @@ struct nvc_service {
 	void *(*accept)(void *self, uint16_t port);
 	/* How to treat TLS on this connection. */
 	struct nvc_tls_accept (*tls)(void *conn);
-	/* Application bytes from the peer, in any segmentation. */
+	/* Application bytes from the peer, in any segmentation; those of a TLS record at once. */
 	void (*input)(void *conn, struct nvc_slice bytes);
 	/* The peer ended the connection; no further input follows. */
 	void (*ended)(void *conn, enum nvc_end how);

@@ -85,9 +85,15 @@ struct nvc_world {
 struct nvc_world nvc_world_system(struct nvc_seeded *random);
 
 /* ---- faults: a stream whose segments are shaped or broken on purpose ---- */
+/* Records of 1, 2, 3, 5, 8, ... 16384 bytes in turn, from a place in that row that the world's randomness chooses. */
+#define NVC_RECORDS_MIXED SIZE_MAX
+
 struct nvc_fault_plan {
 	size_t max_segment; /* every send and recv moves at most so many bytes; 0: no limit */
 	bool merge; /* sends are held back until the next recv or close, so that PDUs share a segment */
+	/* TLS: application data goes into records of so many bytes, 1 to 16384, or NVC_RECORDS_MIXED; 0: one for each send.
+	 * With `merge` sends are held back above TLS, so that PDUs share a record. Nothing in clear. */
+	size_t record_len;
 	uint64_t delay;	      /* nanoseconds before each send */
 	size_t cut_after;     /* after so many bytes sent: end with `cut_end`; 0: never */
 	enum nvc_end cut_end; /* NVC_END_FIN or NVC_END_RST */

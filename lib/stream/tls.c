@@ -8,6 +8,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include "stream/tls_hello.h"
 #include "stream/tls_ossl.h"
 
 struct tls_client {
@@ -15,9 +16,19 @@ struct tls_client {
 	struct nvc_ossl_end ossl; /* its address is the SSL object's app data */
 	struct nvc_stream *lower;
 	const struct nvc_world *world;
-	const struct nvc_tls_psk *psk; /* during the handshake only */
-	bool failed;		       /* a fatal error: no close_notify any more */
+	/* during the handshake only: */
+	const struct nvc_tls_psk *psk;
+	struct nvc_slice early_data;
+	bool nul;	    /* the identity ends with one */
+	size_t record_len;  /* of application data: see struct nvc_fault_plan */
+	size_t next_record; /* of record_lens, with NVC_RECORDS_MIXED */
+	/* with empty records we seal what we send by ourselves */
+	bool seals;
+	struct nvc_secret secret;
+	struct nvc_tls_sealer sealer;
+	bool failed; /* a fatal error: no close_notify any more */
 	bool closed;
+	bool no_close_notify;
 };
 
 static struct tls_client *client_of_ssl(const SSL *ssl)
@@ -31,7 +42,8 @@ static struct tls_client *client_of_ssl(const SSL *ssl)
 static int use_psk(
 	SSL *ssl, const EVP_MD *md, const unsigned char **id, size_t *id_len, SSL_SESSION **session)
 {
-	const struct nvc_tls_psk *psk = client_of_ssl(ssl)->psk;
+	const struct tls_client *client = client_of_ssl(ssl);
+	const struct nvc_tls_psk *psk = client->psk;
 
 	*id = NULL;
 	*id_len = 0;
@@ -43,9 +55,30 @@ static int use_psk(
 	*session = nvc_ossl_session(ssl, &psk->psk, psk->hash_id);
 	if (!*session)
 		return 0;
+	if (client->early_data.len)
+		SSL_SESSION_set_max_early_data(*session, NVC_TLS_RECORD_MAX);
 	*id = (const unsigned char *)psk->identity;
-	*id_len = strnlen(psk->identity, sizeof(psk->identity));
+	*id_len = strnlen(psk->identity, sizeof(psk->identity) - 1) + (client->nul ? 1 : 0);
 	return 1;
+}
+
+/* Each is the sum of the two before it, so that the borders drift against those of the PDUs. */
+static const uint16_t record_lens[] = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987,
+	1597, 2584, 4181, 6765, 10946, NVC_TLS_RECORD_MAX};
+enum { NUM_RECORD_LENS = sizeof(record_lens) / sizeof(record_lens[0]) };
+
+/* How many of `len` bytes go into the next record. OpenSSL cuts what is longer than a record can be. */
+static size_t next_record_len(struct tls_client *client, size_t len)
+{
+	size_t most = client->record_len;
+
+	if (most == NVC_RECORDS_MIXED) {
+		most = record_lens[client->next_record];
+		client->next_record = (client->next_record + 1) % NUM_RECORD_LENS;
+	}
+	if (!most && client->seals)
+		most = NVC_TLS_RECORD_MAX;
+	return most && most < len ? most : len;
 }
 
 /* One context for the process: making it costs more than a handshake. */
@@ -80,10 +113,6 @@ static enum nvc_result apply_options(
 	if (options->psk && !nvc_ossl_suite(options->psk->hash_id))
 		return nvc_fail(err, NVC_E_INVALID, "a TLS PSK has hash id 1 or 2, not %u",
 			options->psk->hash_id);
-	/* OpenSSL 3.0 can add psk_ke to psk_dhe_ke but not leave psk_dhe_ke out; the binder forbids bending it later. */
-	if (options->psk_ke_only)
-		return nvc_fail(
-			err, NVC_E_INVALID, "OpenSSL cannot offer psk_ke without psk_dhe_ke");
 	if (!suites)
 		suites = options->psk ? nvc_ossl_suite(options->psk->hash_id)
 				      : "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
@@ -91,10 +120,29 @@ static enum nvc_result apply_options(
 		return nvc_fail(err, NVC_E_INVALID, "OpenSSL knows no cipher suite '%s'", suites);
 	if (SSL_set1_groups_list(ssl, groups) != 1)
 		return nvc_fail(err, NVC_E_INVALID, "OpenSSL knows no groups '%s'", groups);
-	if (options->tls12_only && (SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
-					   SSL_set_max_proto_version(ssl, TLS1_2_VERSION) != 1))
+	if (options->tls12_only &&
+		(SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
+			SSL_set_max_proto_version(ssl, TLS1_2_VERSION) != 1 ||
+			SSL_set_cipher_list(ssl, "ALL:" NVC_OSSL_ANONYMOUS) != 1))
 		return nvc_fail(err, NVC_E_INVALID, "OpenSSL cannot offer TLS 1.2");
+	if (options->empty_records && !options->psk)
+		return nvc_fail(
+			err, NVC_E_INVALID, "empty records are for connections under a TLS PSK");
+	if (options->record_len > NVC_TLS_RECORD_MAX && options->record_len != NVC_RECORDS_MIXED)
+		return nvc_fail(err, NVC_E_INVALID, "a TLS record has at most %d bytes",
+			NVC_TLS_RECORD_MAX);
+	client->record_len = options->record_len;
+	if (client->record_len == NVC_RECORDS_MIXED) {
+		uint8_t place;
+
+		nvc_env_random(&client->world->env, &place, sizeof(place));
+		client->next_record = place % NUM_RECORD_LENS;
+	}
+	client->seals = options->empty_records;
+	client->ossl.client_secret = client->seals ? &client->secret : NULL;
 	client->psk = options->psk;
+	client->early_data = options->early_data;
+	client->nul = options->nul;
 	client->ossl.keylog = options->keylog;
 	client->ossl.keylog_self = options->keylog_self;
 	SSL_set_connect_state(ssl);
@@ -148,6 +196,12 @@ static enum nvc_result give_up(struct tls_client *client, uint64_t deadline)
 
 static enum nvc_result handshake(struct tls_client *client, uint64_t deadline)
 {
+	size_t num = 0;
+
+	if (client->early_data.len &&
+		SSL_write_early_data(client->ossl.ssl, client->early_data.data,
+			client->early_data.len, &num) != 1)
+		return give_up(client, deadline);
 	for (;;) {
 		enum nvc_result result;
 		int done, why;
@@ -158,6 +212,9 @@ static enum nvc_result handshake(struct tls_client *client, uint64_t deadline)
 		if (done != 1 && why != SSL_ERROR_WANT_READ)
 			return give_up(client, deadline);
 		result = flush(client, deadline);
+		if (done == 1 && result == NVC_OK && client->seals)
+			result = nvc_tls_sealer_init(&client->sealer, client->psk->hash_id,
+				nvc_secret_slice(&client->secret));
 		/* The alert that explains a failed send may have come already. */
 		if (done == 1 || (result != NVC_OK && result != NVC_E_CLOSED))
 			return result;
@@ -167,18 +224,42 @@ static enum nvc_result handshake(struct tls_client *client, uint64_t deadline)
 	}
 }
 
+static bool seal(struct tls_client *client, uint8_t type, struct nvc_slice content)
+{
+	uint8_t record[NVC_TLS_SEALED_MAX];
+	struct nvc_writer writer = nvc_writer_over(record, sizeof(record));
+
+	return nvc_tls_seal(&client->sealer, type, content, &writer) == NVC_OK &&
+	       BIO_write(client->ossl.to_net, record, (int)writer.len) == (int)writer.len;
+}
+
+static bool write_record(struct tls_client *client, struct nvc_slice bytes)
+{
+	size_t done = 0;
+
+	if (client->seals)
+		return seal(client, NVC_TLS_APPLICATION_DATA, nvc_slice_of(NULL, 0)) &&
+		       seal(client, NVC_TLS_APPLICATION_DATA, bytes);
+	return SSL_write_ex(client->ossl.ssl, bytes.data, bytes.len, &done) == 1 &&
+	       done == bytes.len;
+}
+
 static enum nvc_result tls_send(struct nvc_stream *s, struct nvc_slice bytes, uint64_t deadline)
 {
 	struct tls_client *client = (struct tls_client *)s;
-	size_t done = 0;
 
 	if (client->closed)
 		return NVC_E_STATE;
 	if (client->failed)
 		return NVC_E_TLS;
 	ERR_clear_error();
-	if (SSL_write_ex(client->ossl.ssl, bytes.data, bytes.len, &done) != 1 || done != bytes.len)
-		return give_up(client, deadline);
+	while (bytes.len) {
+		size_t len = next_record_len(client, bytes.len);
+
+		if (!write_record(client, nvc_slice_sub(bytes, 0, len)))
+			return give_up(client, deadline);
+		bytes = nvc_slice_sub(bytes, len, bytes.len);
+	}
 	return flush(client, deadline);
 }
 
@@ -220,9 +301,15 @@ static void tls_close(struct nvc_stream *s, enum nvc_end how)
 	if (client->closed)
 		return;
 	client->closed = true;
-	if (how != NVC_END_RST && !client->failed && SSL_is_init_finished(client->ossl.ssl)) {
+	if (how != NVC_END_RST && !client->failed && !client->no_close_notify &&
+		SSL_is_init_finished(client->ossl.ssl)) {
+		static const uint8_t close_notify[] = {1, SSL_AD_CLOSE_NOTIFY};
+
 		ERR_clear_error();
-		SSL_shutdown(client->ossl.ssl);
+		if (client->seals)
+			seal(client, NVC_TLS_ALERT, NVC_SLICE(close_notify));
+		else
+			SSL_shutdown(client->ossl.ssl);
 		flush(client, nvc_env_now(&client->world->env) + NVC_SEC(1));
 	}
 	nvc_stream_close(client->lower, how);
@@ -235,6 +322,9 @@ static void tls_free(struct nvc_stream *s)
 	if (client->ossl.ssl)
 		tls_close(s, NVC_END_FIN);
 	nvc_ossl_end_fini(&client->ossl);
+	nvc_secret_wipe(&client->secret);
+	nvc_secret_wipe(&client->sealer.key);
+	nvc_secret_wipe(&client->sealer.iv);
 	nvc_stream_free(client->lower);
 	free(client);
 }
@@ -280,11 +370,24 @@ static enum nvc_result explain(
 	}
 }
 
+/* A ClientHello by hand: an answer is all that comes of it. */
+static enum nvc_result connect_by_hand(struct nvc_stream *lower, const struct nvc_world *world,
+	const struct nvc_tls_options *options, uint64_t deadline, struct nvc_error *err)
+{
+	enum nvc_result result = nvc_tls_hello(
+		lower, &world->env, options->hello, deadline, options->hello_answer, err);
+
+	nvc_stream_free(lower);
+	return result == NVC_OK
+		       ? nvc_fail(err, NVC_E_STATE, "a ClientHello by hand ends with its answer")
+		       : result;
+}
+
 enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world *world,
 	const struct nvc_tls_options *options, uint64_t deadline, struct nvc_stream **out,
 	enum nvc_end *end, uint8_t *alert, struct nvc_error *err)
 {
-	struct tls_client *client = client_new(lower, world);
+	struct tls_client *client;
 	enum nvc_result result;
 
 	*out = NULL;
@@ -292,6 +395,9 @@ enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world
 		*end = NVC_END_OPEN;
 	if (alert)
 		*alert = 0;
+	if (options->hello)
+		return connect_by_hand(lower, world, options, deadline, err);
+	client = client_new(lower, world);
 	if (!client)
 		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a TLS connection");
 	result = apply_options(client, options, err);
@@ -314,11 +420,23 @@ enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world
 	return result;
 }
 
+void nvc_tls_leave_out_close_notify(struct nvc_stream *tls)
+{
+	((struct tls_client *)tls)->no_close_notify = true;
+}
+
+bool nvc_tls_early_data_accepted(const struct nvc_stream *tls)
+{
+	const struct tls_client *client = (const struct tls_client *)tls;
+
+	return SSL_get_early_data_status(client->ossl.ssl) == SSL_EARLY_DATA_ACCEPTED;
+}
+
 enum nvc_result nvc_tls_key_update(struct nvc_stream *tls)
 {
 	struct tls_client *client = (struct tls_client *)tls;
 
-	if (tls->ops->send != tls_send || client->closed || client->failed)
+	if (tls->ops->send != tls_send || client->closed || client->failed || client->seals)
 		return NVC_E_STATE;
 	ERR_clear_error();
 	if (SSL_key_update(client->ossl.ssl, SSL_KEY_UPDATE_REQUESTED) != 1)

@@ -5,6 +5,7 @@
 
 #include "crypto/secret.h"
 #include "stream/service.h"
+#include "stream/tls_record.h"
 
 /* A PSK as the handshake needs it. */
 struct nvc_tls_psk {
@@ -13,13 +14,23 @@ struct nvc_tls_psk {
 	uint8_t hash_id; /* 1: TLS_AES_128_GCM_SHA256, 2: TLS_AES_256_GCM_SHA384 */
 };
 
+struct nvc_tls_hello;
+struct nvc_tls_hello_answer;
+
 /* What a client offers; the zero value of everything but `psk` is the ordinary offer. */
 struct nvc_tls_options {
 	const struct nvc_tls_psk *psk; /* NULL: no PSK is offered */
 	const char *ciphersuites;      /* OpenSSL names; NULL: the suite of the PSK's hash */
 	const char *groups; /* OpenSSL names; NULL: "X25519:P-256:P-384:ffdhe2048:ffdhe3072" */
-	bool psk_ke_only;   /* offer psk_ke instead of psk_dhe_ke */
-	bool tls12_only;    /* offer TLS 1.2 at most */
+	bool tls12_only;    /* offer TLS 1.2 at most, anonymous suites too */
+	size_t record_len;  /* as in struct nvc_fault_plan */
+	bool empty_records; /* an empty record goes before each record of application data */
+	bool nul;	    /* the identity ends with a NUL, as TCP Transport 1.0 draws it */
+	/* A ClientHello by hand instead of all this (stream/tls_hello.h): its answer, and no stream, is what comes of it. */
+	const struct nvc_tls_hello *hello;
+	struct nvc_tls_hello_answer *hello_answer;
+	/* Sent before the handshake is complete (RFC 8446, 2.3); empty: nothing is. */
+	struct nvc_slice early_data;
 	/* One line of NSS key log format for each secret; NULL: none. */
 	void (*keylog)(void *self, const char *line);
 	void *keylog_self;
@@ -28,13 +39,20 @@ struct nvc_tls_options {
 /*
  * nvc_tls_connect does the client handshake over `lower` and owns it from then on, also when it fails (then it is freed).
  * NVC_E_TLS: the peer sent an alert or nonsense; NVC_E_CLOSED / _RESET: it closed in mid handshake; `end` (may be NULL)
- * and `alert` (may be NULL) tell how.
+ * and `alert` (may be NULL) tell how. With options->hello it is NVC_E_STATE once there is an answer.
  */
 enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world *world,
 	const struct nvc_tls_options *options, uint64_t deadline, struct nvc_stream **out,
 	enum nvc_end *end, uint8_t *alert, struct nvc_error *err);
 
-/* nvc_tls_key_update asks for a KeyUpdate of both directions with the next bytes sent on a TLS stream. */
+/* nvc_tls_leave_out_close_notify lets a TLS stream end without one. */
+void nvc_tls_leave_out_close_notify(struct nvc_stream *tls);
+
+/* nvc_tls_early_data_accepted tells whether the server took the early data of a TLS stream. */
+bool nvc_tls_early_data_accepted(const struct nvc_stream *tls);
+
+/* nvc_tls_key_update asks for a KeyUpdate of both directions with the next bytes sent on a TLS stream. NVC_E_STATE on one with empty records, whose
+ * keys are not OpenSSL's to change. */
 enum nvc_result nvc_tls_key_update(struct nvc_stream *tls);
 
 /* ---- the sans-I/O server end, used by stream/sim.c and stream/server.c ---- */
@@ -49,8 +67,9 @@ void nvc_tls_server_keylog(
 enum nvc_result nvc_tls_server_feed(struct nvc_tls_server *tls, struct nvc_slice bytes);
 /* nvc_tls_server_take returns bytes for the network (at most `size`). */
 size_t nvc_tls_server_take(struct nvc_tls_server *tls, uint8_t *out, size_t size);
-/* nvc_tls_server_read returns decrypted bytes (at most `size`); `closed` is set once close_notify came. */
-size_t nvc_tls_server_read(struct nvc_tls_server *tls, uint8_t *out, size_t size, bool *closed);
+/* nvc_tls_server_read returns the decrypted bytes of one record; `closed` is set once close_notify came. */
+size_t nvc_tls_server_read(
+	struct nvc_tls_server *tls, uint8_t out[NVC_TLS_RECORD_MAX], bool *closed);
 /* nvc_tls_server_write encrypts all of `bytes`. Before the handshake is complete it fails with NVC_E_STATE. */
 enum nvc_result nvc_tls_server_write(struct nvc_tls_server *tls, struct nvc_slice bytes);
 /* nvc_tls_server_close queues close_notify. */

@@ -1,12 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stream/tls_ossl.h"
 
+#include <string.h>
+
+#include <openssl/crypto.h>
 #include <openssl/err.h>
+
+/* "CLIENT_TRAFFIC_SECRET_0 <client random> <secret>", in hex. */
+static void keep_client_secret(const char *line, struct nvc_secret *secret)
+{
+	static const char label[] = "CLIENT_TRAFFIC_SECRET_0 ";
+	const char *hex = strrchr(line, ' ');
+
+	if (strncmp(line, label, sizeof(label) - 1) != 0 ||
+		OPENSSL_hexstr2buf_ex(
+			secret->data, sizeof(secret->data), &secret->len, hex + 1, '\0') != 1)
+		return;
+}
 
 static void on_keylog(const SSL *ssl, const char *line)
 {
 	const struct nvc_ossl_end *end = SSL_get_app_data(ssl);
 
+	if (end && end->client_secret)
+		keep_client_secret(line, end->client_secret);
 	if (end && end->keylog)
 		end->keylog(end->keylog_self, line);
 }

@@ -15,9 +15,14 @@ struct nvc_ossl_end {
 	BIO *to_net;   /* owned by ssl */
 	void (*keylog)(void *self, const char *line);
 	void *keylog_self;
-	bool fatal_seen; /* the peer sent a fatal alert: */
-	uint8_t alert;	 /* its description */
+	struct nvc_secret
+		*client_secret; /* where CLIENT_TRAFFIC_SECRET_0 is wanted; NULL: nowhere */
+	bool fatal_seen;	/* the peer sent a fatal alert: */
+	uint8_t alert;		/* its description */
 };
+
+/* Suites of TLS 1.2 without certificates, which an end has only when it is asked to. */
+#define NVC_OSSL_ANONYMOUS "aNULL:@SECLEVEL=0"
 
 /* nvc_ossl_context prepares a context of either role: TLS 1.3 alone, no tickets, no sessions, our callbacks. NULL without
  * memory. */

@@ -17,6 +17,9 @@ struct nvc_tls_server {
 	void *conn;
 	struct nvc_tls_psk chosen; /* hash_id 0: none of the offered identities fits */
 	struct nvc_fifo plain;
+	struct nvc_fifo lens;  /* of the records in `plain`, as size_t */
+	bool early_data_ended; /* with accept.early_data */
+	bool nul;	       /* the identity chosen ends with one */
 	bool established;
 	bool peer_closed;
 	bool failed;
@@ -40,6 +43,9 @@ static void consider(struct nvc_tls_server *tls, const uint8_t *identity, size_t
 {
 	struct nvc_tls_psk *chosen = &tls->chosen;
 
+	tls->nul = tls->accept.nul_identities && len > 1 && !identity[len - 1];
+	if (tls->nul)
+		len--;
 	if (!len || len >= sizeof(chosen->identity) || memchr(identity, 0, len))
 		return;
 	memcpy(chosen->identity, identity, len);
@@ -109,10 +115,12 @@ static int find_session(SSL *ssl, const unsigned char *identity, size_t len, SSL
 	const struct nvc_tls_psk *chosen = &tls->chosen;
 
 	*session = NULL;
-	if (!chosen->hash_id || len != strlen(chosen->identity) ||
+	if (!chosen->hash_id || len != strlen(chosen->identity) + (tls->nul ? 1 : 0) ||
 		memcmp(identity, chosen->identity, len) != 0)
 		return 1;
 	*session = nvc_ossl_session(ssl, &chosen->psk, chosen->hash_id);
+	if (*session && tls->accept.early_data)
+		SSL_SESSION_set_max_early_data(*session, NVC_TLS_RECORD_MAX);
 	return *session != NULL;
 }
 
@@ -156,6 +164,16 @@ struct nvc_tls_server *nvc_tls_server_new(const struct nvc_tls_accept *accept, v
 	}
 	tls->accept = *accept;
 	tls->conn = conn;
+	if (accept->tls12) {
+		SSL_set_min_proto_version(tls->ossl.ssl, TLS1_2_VERSION);
+		SSL_set_cipher_list(tls->ossl.ssl, NVC_OSSL_ANONYMOUS);
+	}
+	if (accept->early_data) {
+		SSL_set_max_early_data(tls->ossl.ssl, NVC_TLS_RECORD_MAX);
+		SSL_set_options(tls->ossl.ssl, SSL_OP_NO_ANTI_REPLAY);
+	}
+	if (accept->psk_ke)
+		SSL_set_options(tls->ossl.ssl, SSL_OP_ALLOW_NO_DHE_KEX);
 	SSL_set_accept_state(tls->ossl.ssl);
 	return tls;
 }
@@ -167,6 +185,7 @@ void nvc_tls_server_free(struct nvc_tls_server *tls)
 	nvc_ossl_end_fini(&tls->ossl);
 	nvc_secret_wipe(&tls->chosen.psk);
 	nvc_fifo_fini(&tls->plain);
+	nvc_fifo_fini(&tls->lens);
 	free(tls);
 }
 
@@ -183,15 +202,42 @@ static enum nvc_result fail(struct nvc_tls_server *tls)
 	return NVC_E_TLS;
 }
 
+static bool keep(struct nvc_tls_server *tls, const uint8_t *plain, size_t len)
+{
+	return nvc_fifo_put(&tls->plain, nvc_slice_of(plain, len)) &&
+	       nvc_fifo_put(&tls->lens, nvc_slice_of(&len, sizeof(len)));
+}
+
+/* What comes before the handshake is complete. True when the handshake can go on. */
+static bool take_early_data(struct nvc_tls_server *tls)
+{
+	uint8_t plain[NVC_TLS_RECORD_MAX];
+	size_t num = 0;
+
+	while (!tls->early_data_ended) {
+		int got = SSL_read_early_data(tls->ossl.ssl, plain, sizeof(plain), &num);
+
+		if (got == SSL_READ_EARLY_DATA_ERROR)
+			return SSL_get_error(tls->ossl.ssl, 0) != SSL_ERROR_WANT_READ;
+		tls->early_data_ended = got == SSL_READ_EARLY_DATA_FINISH;
+		if (num && !keep(tls, plain, num))
+			return true;
+	}
+	return true;
+}
+
 static enum nvc_result go_on_with_handshake(struct nvc_tls_server *tls)
 {
-	int done = SSL_do_handshake(tls->ossl.ssl);
+	int done;
 
+	if (tls->accept.early_data && !take_early_data(tls))
+		return NVC_OK;
+	done = SSL_do_handshake(tls->ossl.ssl);
 	if (done != 1)
 		return SSL_get_error(tls->ossl.ssl, done) == SSL_ERROR_WANT_READ ? NVC_OK
 										 : fail(tls);
 	/* There is no certificate to fall back on, so this is our own bug if it ever happens. */
-	if (!SSL_session_reused(tls->ossl.ssl) || !tls->chosen.hash_id)
+	if ((!SSL_session_reused(tls->ossl.ssl) || !tls->chosen.hash_id) && !tls->accept.tls12)
 		return fail(tls);
 	tls->established = true;
 	if (tls->accept.secured)
@@ -203,13 +249,13 @@ static enum nvc_result go_on_with_handshake(struct nvc_tls_server *tls)
 /* Decrypts all that is complete, so that a bad record is told by the feed that brought it. */
 static enum nvc_result decrypt(struct nvc_tls_server *tls)
 {
-	uint8_t plain[16384];
+	uint8_t plain[NVC_TLS_RECORD_MAX];
 	size_t num = 0;
 	int why;
 
 	ERR_clear_error();
 	while (SSL_read_ex(tls->ossl.ssl, plain, sizeof(plain), &num) == 1)
-		if (!nvc_fifo_put(&tls->plain, nvc_slice_of(plain, num)))
+		if (!keep(tls, plain, num))
 			return fail(tls);
 	why = SSL_get_error(tls->ossl.ssl, 0);
 	if (why == SSL_ERROR_ZERO_RETURN)
@@ -248,10 +294,14 @@ size_t nvc_tls_server_take(struct nvc_tls_server *tls, uint8_t *out, size_t size
 	return num;
 }
 
-size_t nvc_tls_server_read(struct nvc_tls_server *tls, uint8_t *out, size_t size, bool *closed)
+size_t nvc_tls_server_read(
+	struct nvc_tls_server *tls, uint8_t out[NVC_TLS_RECORD_MAX], bool *closed)
 {
+	size_t len = 0;
+
 	*closed = tls->peer_closed;
-	return nvc_fifo_take(&tls->plain, out, size);
+	nvc_fifo_take(&tls->lens, (uint8_t *)&len, sizeof(len));
+	return nvc_fifo_take(&tls->plain, out, len);
 }
 
 enum nvc_result nvc_tls_server_write(struct nvc_tls_server *tls, struct nvc_slice bytes)

@@ -299,6 +299,14 @@ static uint16_t check_command(const struct nvc_target *target, const struct nvc_
 	return 0;
 }
 
+/* The outcome of a command whose fields are wrong, or that came too late (status 0). */
+static struct outcome refuse_command(struct conn *conn, uint16_t status)
+{
+	if (status && conn->tx_auth && !KEPT(conn->target, AUTH_FIELDS_HARMLESS))
+		fail(conn, conn->tx_auth->t_id, NVC_RCODEEX_FAILED);
+	return (struct outcome){.status = status ? status : NVC_SC_OPERATION_DENIED};
+}
+
 struct outcome nvc_exec_auth_send(const struct request *req)
 {
 	struct conn *conn = req->conn;
@@ -314,7 +322,7 @@ struct outcome nvc_exec_auth_send(const struct request *req)
 	if (!status && cmd.length > MAX_AUTH_SEND)
 		status = NVC_SC_DATA_SGL_LENGTH;
 	if (status || conn->phase == CONN_OVER)
-		return (struct outcome){.status = status ? status : NVC_SC_OPERATION_DENIED};
+		return refuse_command(conn, status);
 	if (!nvc_auth_peek(req->data, &message, &t_id)) {
 		if (conn->auth != AUTH_FAIL)
 			fail(conn, conn->tx_auth ? conn->tx_auth->t_id : 0, NVC_RCODEEX_PAYLOAD);
@@ -488,7 +496,7 @@ struct outcome nvc_exec_auth_receive(const struct request *req)
 		return (struct outcome){.status = NVC_SC_INTERNAL};
 	status = check_command(target, &cmd);
 	if (status || conn->phase == CONN_OVER)
-		return (struct outcome){.status = status ? status : NVC_SC_OPERATION_DENIED};
+		return refuse_command(conn, status);
 	if (!nvc_rule_kept(&target->rules, machine[conn->auth].on[EV_RECEIVE].rule))
 		return (struct outcome){0};
 	if (action == A_SEQUENCE)

@@ -144,6 +144,11 @@ static enum nvc_result session_key(const struct reply *r, struct transaction *tx
 	enum nvc_result result;
 
 	tx->has_ks = tx->dhgid != NVC_DH_NULL;
+	if (!tx->has_ks && r->conn->last_ks_len && !KEPT(r->target, KS_FRESH)) {
+		tx->has_ks = true;
+		tx->ks.len = r->conn->last_ks_len;
+		return NVC_OK;
+	}
 	if (!tx->has_ks || r->msg.dhvlen == 0) /* an empty Ks with a group: defect dhvlen-zero-ok */
 		return NVC_OK;
 	/* What the checks have let through is what this target takes, be it for a defect. */
@@ -153,6 +158,7 @@ static enum nvc_result session_key(const struct reply *r, struct transaction *tx
 		value = nvc_slice_sub(value, 1, value.len);
 	if (result == NVC_OK)
 		result = nvc_dhchap_session_key(tx->hash_id, value, &tx->ks);
+	r->conn->last_ks_len = tx->ks.len;
 	tx->psk_key = tx->ks;
 	if (result == NVC_OK && tx->concat && !KEPT(r->target, KS_HASHED))
 		result = nvc_secret_set(&tx->psk_key, nvc_slice_sub(value, 0, tx->hl));

@@ -159,6 +159,11 @@ static void execute(const struct request *req)
 
 /* ---- data ---- */
 
+static bool is_beyond(struct expected expected)
+{
+	return expected.len > MAX_TRANSFER && expected.transfer == FROM_HOST;
+}
+
 static uint16_t check_sgl(const struct conn *conn, const struct nvc_sqe_head *head,
 	struct expected expected, struct nvc_slice in_capsule)
 {
@@ -169,7 +174,7 @@ static uint16_t check_sgl(const struct conn *conn, const struct nvc_sqe_head *he
 		return 0;
 	if (!in && head->sgl_id != NVC_SGL_TRANSPORT)
 		return KEPT(target, SGL_TYPE) ? NVC_SC_SGL_TYPE : 0;
-	if (expected.len > MAX_TRANSFER && expected.transfer == FROM_HOST)
+	if (is_beyond(expected))
 		return NVC_SC_DATA_SGL_LENGTH;
 	if (head->sgl_len != expected.len && KEPT(target, SGL_LENGTH))
 		return NVC_SC_DATA_SGL_LENGTH;
@@ -198,6 +203,8 @@ static uint16_t check_early(const struct conn *conn, const struct request *req)
 	if (cmd.head.opc == NVC_OPC_FABRICS && cmd.fctype == NVC_FCTYPE_CONNECT)
 		return KEPT(target, CONNECT_ONCE) ? NVC_SC_COMMAND_SEQUENCE : 0;
 	if ((cmd.head.flags & 0xc0) == NVC_PSDT_SGL_10B && !KEPT(target, PSDT_10B))
+		return NVC_SC_INVALID_FIELD;
+	if ((cmd.head.flags & 0xc0) == NVC_PSDT_SGL_01B && !KEPT(target, PSDT_01B))
 		return NVC_SC_INVALID_FIELD;
 	return nvc_policy_gate(conn, req->sqe);
 }
@@ -258,6 +265,8 @@ void nvc_command_capsule(struct conn *conn, const struct nvc_pdu *pdu)
 	status = check_early(conn, &req);
 	if (!status && pdu->ddgst_wrong && KEPT(conn->target, DDGST))
 		status = NVC_SC_TRANSIENT_TRANSPORT;
+	if (!status && is_beyond(expected) && !KEPT(conn->target, SGL_BOUND))
+		return;
 	if (!status)
 		status = check_sgl(conn, &req.head, expected, pdu->data);
 	if (!status && expected.transfer == FROM_HOST) {

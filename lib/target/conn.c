@@ -122,6 +122,13 @@ static struct nvc_tls_accept on_tls(void *self)
 	struct nvc_tls_accept accept = {
 		.policy = conn->port->tls, .find_psk = nvc_psk_for_tls, .secured = nvc_psk_secured};
 
+	if (accept.policy != NVC_TLS_NONE) {
+		accept.tls12 = !KEPT(conn->target, TLS13);
+		accept.nul_identities = !KEPT(conn->target, PSK_NUL);
+		accept.psk_ke = !KEPT(conn->target, PSK_KE);
+		accept.early_data = !KEPT(conn->target, EARLY_DATA);
+	}
+
 	if ((accept.policy == NVC_TLS_REQUIRED && !KEPT(conn->target, PORT_TLS)) ||
 		(accept.policy == NVC_TLS_NONE && !KEPT(conn->target, PORT_PLAIN)))
 		accept.policy = NVC_TLS_PERMITTED;
@@ -209,6 +216,8 @@ static void on_input(void *self, struct nvc_slice bytes)
 		memmove(conn->in, conn->in + taken, conn->in_len - taken);
 		conn->in_len -= taken;
 	}
+	if (conn->secured && conn->in_len && !KEPT(conn->target, RECORD_SPANS))
+		conn->in_len = 0;
 }
 
 static void on_ended(void *self, enum nvc_end how)

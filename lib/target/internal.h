@@ -174,8 +174,9 @@ struct conn {
 	enum auth_state auth;
 	struct transaction *tx_auth; /* NULL outside a transaction */
 	uint64_t auth_deadline;
-	bool was_two_way;  /* the transaction before was (defect cvalid-sticky) */
-	uint8_t last_sc_c; /* of the transaction before (defect concat-sticky) */
+	size_t last_ks_len; /* of the transaction before (defect stale-ks-length) */
+	bool was_two_way;   /* the transaction before was (defect cvalid-sticky) */
+	uint8_t last_sc_c;  /* of the transaction before (defect concat-sticky) */
 };
 
 struct nvc_target {

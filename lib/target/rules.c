@@ -65,6 +65,8 @@ static const struct {
 	{"failure1-no-teardown", RULE_FAIL1_ABORT, HOW_BROKEN},
 	{"failure2-ignored", RULE_FAIL2_ASSOCIATION, HOW_BROKEN},
 	{"subsystem-as-host", RULE_CONNECT_HOST, HOW_BROKEN},
+	{"reply-replay", RULE_CHAL_S1_NEXT, HOW_BROKEN},
+	{"reply-replay", RULE_CHAL_DHVAL_FRESH, HOW_BROKEN},
 	{"tid-not-checked", RULE_SUCC2_T_ID, HOW_BROKEN},
 	{"reauth-blocks-commands", RULE_REAUTH_TLS_SERVES, HOW_BROKEN},
 };

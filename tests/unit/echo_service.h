@@ -25,6 +25,7 @@ struct echo {
 	struct nvc_env env;
 	uint64_t delay; /* 0: five seconds */
 	enum nvc_tls_policy policy;
+	struct nvc_tls_accept oddities; /* its bools */
 	const struct nvc_tls_psk *psks;
 	size_t num_psks;
 	unsigned int num_accepted;
@@ -88,8 +89,12 @@ static void echo_secured(void *self, const char *identity, uint16_t suite)
 static struct nvc_tls_accept echo_tls(void *self)
 {
 	const struct echo *echo = ((struct echo_conn *)self)->echo;
+	struct nvc_tls_accept accept = echo->oddities;
 
-	return (struct nvc_tls_accept){echo->policy, echo_find_psk, echo_secured};
+	accept.policy = echo->policy;
+	accept.find_psk = echo_find_psk;
+	accept.secured = echo_secured;
+	return accept;
 }
 
 static void echo_input(void *self, struct nvc_slice bytes)

@@ -279,6 +279,11 @@ START_TEST(binders)
 			"finished", nvc_slice_of(NULL, 0), len, &finished);
 		expect_hex_secret(entry, "finished_key", &finished);
 		ck_assert_int_eq(
+			nvc_hkdf_expand_label(hash_id, nvc_secret_slice(&binder_key), "finished",
+				nvc_slice_of(NULL, 0), len, NVC_KDF_RFC8446, &out),
+			NVC_OK);
+		expect_hex_secret(entry, "finished_key", &out);
+		ck_assert_int_eq(
 			nvc_hash(hash_id, nvc_slice_str(text_of(entry, "transcript_text")), &out),
 			NVC_OK);
 		expect_hex_secret(entry, "transcript_hash", &out);

@@ -153,6 +153,9 @@ END_TEST
 
 static const struct nvc_fault_plan faults[] = {
 	{0}, {.max_segment = 1}, {.merge = true}, {.delay = NVC_MS(3)}};
+/* Of TLS; the first round is without. */
+static const struct nvc_fault_plan record_faults[] = {{0}, {.record_len = 1},
+	{.record_len = NVC_RECORDS_MIXED}, {.record_len = NVC_TLS_RECORD_MAX, .merge = true}};
 
 START_TEST(an_admin_and_an_io_queue_at_work)
 {
@@ -200,6 +203,7 @@ START_TEST(new_then_replace_three_times)
 	struct nvc_completion done;
 	struct nvc_queue *admin, *other;
 
+	town->host.fault = record_faults[_i];
 	OK(nvc_host_concat(&town->host, mode, &offer, &admin, &outcome, &err));
 	expect_success(&outcome);
 	ck_assert(outcome.has_psk);
