@@ -398,7 +398,7 @@ static struct teardown_verdict judge_teardown(struct test *t)
 	if (wanted == TEARDOWN_CLOSED) {
 		/* Where the behaviour is already wrong, an open connection is its consequence and no reason to wait long. */
 		uint64_t bound = t->verdict != VERDICT_PASS && !test_is_virtual(t)
-					 ? NVC_SEC(1)
+					 ? NVC_MS(300)
 					 : test_end_bound(t);
 		out.expected = "ended by the target";
 		if (nvc_queue_await_end(t->watched, bound, &end, NULL) == NVC_OK) {

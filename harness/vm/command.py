@@ -11,7 +11,8 @@ import sys
 import time
 
 from ..runner import reports as runner_reports
-from . import baseline, expectation, gate, host_story, kernel, klog, matrix, qemu
+from . import baseline, expectation, gate, host_story, kernel, klog, matrix, qemu, soak
+from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
 
@@ -19,7 +20,6 @@ PROGRAM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SUITE_SECONDS = 3600
 GRACE_SECONDS = 15
 POLL_SECONDS = 0.02
-ARRIVAL_SECONDS = 5
 SHOWN_LINES = 12
 # What a guest of this machine needs to answer, with much to spare; more only makes hangs cost more.
 ANSWER_SECONDS = "3"
@@ -68,6 +68,11 @@ def parse(argv):
                         "baseline of today, without booting anything")
     judged.add_argument("--merge", metavar="DIR", nargs="+", help="one table of earlier --kernels runs")
     judged.add_argument("--bisect", metavar="CASE", help="judge this one case, for git bisect run")
+    judged.add_argument("--soak", metavar="ROUNDS", type=int, nargs="?", const=soak.ROUNDS, help="instead of the suite: "
+                        f"so many rounds of authentications, replacements, failures and aborts, twice (default {soak.ROUNDS}), "
+                        "and what they leave behind in the kernel")
+    judged.add_argument("--rerun", metavar="DIR", help="the kernel and the options of the run in DIR again, for CASE-GLOB, "
+                        "or for what was not as expected there")
     how = parser.add_argument_group("how")
     how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: guests at once")
     how.add_argument("--host", action="store_true", help="the other direction: the kernel is the "
@@ -78,65 +83,43 @@ def parse(argv):
     how.add_argument("--boot-timeout", type=float, default=120, metavar="S")
     how.add_argument("--defect", action="append", default=[], metavar="NAME",
                      help="with --host: break the reference target, to see what a host makes of it")
-    how.add_argument("--keep", action="store_true", help="leave the guest running until Enter")
+    how.add_argument("--keep", action="store_true", help="leave the guest running, print the ways in; Enter ends it")
     how.add_argument("--seed", default=SEED, help=f"for the suite (default {SEED})")
     how.add_argument("--timeout", default=ANSWER_SECONDS, metavar="S",
                      help=f"how long the target may take to answer (default {ANSWER_SECONDS})")
     how.add_argument("-v", "--verbose", action="store_true", help="a line per case; with "
                      "--kernels: also what differs between them")
     words = parser.parse_args(argv)
+    if words.rerun:
+        words = _as_in(words.rerun, parser, argv)
     if words.bisect:
         words.cases, words.no_baseline = [words.bisect], True
     return words
 
 
-class Windows:
-    """Windows notes when each case began and ended, by reading events.jsonl as it grows."""
+def _as_in(directory, parser, argv):
+    """_as_in returns the options of the run in directory, where argv does not say otherwise."""
+    path = os.path.join(directory, "gate.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            facts = json.load(file)
+        again, differences = facts["again"], facts.get("baseline", {}).get("differences", [])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GateError(f"--rerun {directory}: {path} is not of a gate's run ({error!r})", EXIT_USAGE) from None
+    words = parser.parse_args(argv, parser.parse_args(again))
+    words.cases = words.cases or [each["id"] for each in differences if not each["id"].startswith(baseline.OBSERVER)]
+    if not words.cases:
+        raise GateError(f"--rerun {directory}: no case was against the baseline there; name one, as in --rerun DIR CASE", EXIT_USAGE)
+    return words
 
-    def __init__(self, path):
-        self._path = path
-        self._file = None
-        self._splitter = klog.Splitter()
-        self.spans = []    # [case, start, end or None], in the host's monotonic seconds
 
-    def poll(self):
-        if self._file is None:
-            try:
-                self._file = open(self._path, "rb")    # closed by close()
-            except OSError:
-                return
-        for line in self._splitter.feed(self._file.read(), time.monotonic()):
-            self._note(line)
-
-    def _note(self, line):
-        try:
-            event = json.loads(line.text)
-            kind, case = event["event"], event.get("case")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return
-        if kind == "case-start":
-            self.spans.append([case, line.time, None])
-        elif kind == "verdict" and self.spans and self.spans[-1][0] == case:
-            self.spans[-1][2] = line.time
-
-    def near(self, moment):
-        """near returns the cases that ran, began or ended around moment: on a busy machine the lines of
-        the suite and those of the console do not arrive in the order in which they were written."""
-        return [case for case, start, end in self.spans
-                if start <= moment + ARRIVAL_SECONDS and (end or moment) >= moment - ARRIVAL_SECONDS]
-
-    def close(self):
-        self.poll()
-        if self._file:
-            self._file.close()
-
-    def case_at(self, moment):
-        """case_at returns the case that ran at moment, or the last one before it, or None.
-
-        A kernel often complains after the answer is out, so the pause after a case counts as its.
-        """
-        before = [case for case, start, _ in self.spans if start <= moment]
-        return before[-1] if before else None
+def again_words(words):
+    """again_words returns the options that --rerun takes up: the same kernel, booted and judged the same way."""
+    chosen = [os.path.abspath(word) if os.path.exists(word) else word for word in which_kernel(words)]
+    chosen += ["--seed", words.seed, "--timeout", words.timeout, "--accel", words.accel, "--memory", str(words.memory)]
+    chosen += [f"--append={words.append}"] if words.append else []
+    chosen += ["--cache", os.path.abspath(words.cache)] if words.cache else []
+    return chosen + (["--no-baseline"] if words.no_baseline else ["--baseline", os.path.abspath(words.baseline)])
 
 
 def _suite_argv(words, profile_path, directory, last):
@@ -262,12 +245,13 @@ def bisect_status(status):
     return BISECT_BROKEN + status
 
 
-def write_report(path, report, windows, status, comparison=None):
+def write_report(path, words, report, windows, status, comparison=None, kinds=()):
     """write_report stores gate.json: versions are in guest/versions.json, verdicts in suite/."""
     spans = [{"case": case, "start": round(start - report.started, 3),
               "kernel": [line.text for line in klog.between(report.lines, start, end or start)]}
              for case, start, end in windows.spans]
-    facts = {"format": "nvme-conform-gate/1", "kernel": report.release, "accel": report.accel,
+    facts = {"format": "nvme-conform-gate/1", "command": words.command, "again": again_words(words),
+             "kernel": report.release, "accel": report.accel,
              "accel_reason": report.accel_reason, "suite_status": report.result,
              "exit_status": status, "taint_before": report.taint_before,
              "taint_after": report.taint_after, "tlshd_alive": report.tlshd_alive,
@@ -278,16 +262,30 @@ def write_report(path, report, windows, status, comparison=None):
              "cases": [span for span in spans if span["kernel"]]}
     if comparison is not None:
         facts["baseline"] = comparison.facts()
+    if kinds:
+        facts["soak"] = [kind.facts() for kind in kinds]
     with open(path, "w", encoding="utf-8") as file:
         json.dump(facts, file, indent=1)
         file.write("\n")
 
 
 def _keep(guest):
+    """_keep leaves the guest to the user, until an empty line; any other is for the guest's shell."""
     ports = " ".join(f"{name}=127.0.0.1:{port}" for name, port in guest.ports.items())
-    print(f"the guest runs on: {ports}\nprofile {guest.profile_path}\n"
-          f"console {guest.log.path}\nEnter ends it", flush=True)
-    sys.stdin.readline()
+    print(f"the guest runs: {ports}\n"
+          f"the suite:   nvme-conform run CASE --profile {guest.profile_path}\n"
+          f"its console: tail -f {guest.log.path}\n"
+          "its shell:   type a command here; Enter alone ends the guest", flush=True)
+    while guest.alive() and (line := sys.stdin.readline().strip()):
+        try:
+            print(guest.run(line, "typed").output, end="", flush=True)
+        except GateError as error:
+            print(error.message, flush=True)
+
+
+def _introduce(guest):
+    print(f"Linux {guest.kernel.release} under {guest.prepared.accel.upper()} "
+          f"({guest.prepared.accel_reason.split(': ')[0]}), ready in {guest.timings['boot']:.1f} s", flush=True)
 
 
 def _suite_output(words, directory):
@@ -305,9 +303,7 @@ def _judge(words, request, directory):
     output = _suite_output(words, directory)
 
     def runner(guest):
-        print(f"Linux {guest.kernel.release} under {guest.prepared.accel.upper()} "
-              f"({guest.prepared.accel_reason.split(': ')[0]}), ready in "
-              f"{guest.timings['boot']:.1f} s", flush=True)
+        _introduce(guest)
         last = expected.baseline.dangerous(guest.kernel.release) if expected else ()
         status = run_suite(words, guest, suite_directory, windows, output, last)
         if words.keep:
@@ -331,10 +327,42 @@ def _judge(words, request, directory):
         print(line)
     if comparison and words.update_baseline:
         print(expected.update(comparison, report.release))
-    write_report(os.path.join(directory, "gate.json"), report, windows, status, comparison)
+    write_report(os.path.join(directory, "gate.json"), words, report, windows, status, comparison)
+    _conclude(report, directory)
+    return status
+
+
+def _conclude(report, directory):
     shown = os.path.relpath(directory)
-    print(f"kernel {'silent' if report.kernel_silent else 'complained'}; gate.json and the guest's "
+    times = ", ".join(f"{name} {report.timings[name]:.1f} s" for name in ("prepare", "boot", "run"))
+    print(f"kernel {'silent' if report.kernel_silent else 'complained'}; {times}; gate.json and the guest's "
           f"logs in {directory if shown.startswith('..') else shown}")
+
+
+def _soak(words, request, directory):
+    """_soak runs rounds instead of the suite; what grows with their number is a leak and fails."""
+    soak.check(words.soak)
+    windows = Windows(os.path.join(directory, soak.EVENTS))
+    kinds = []
+
+    def runner(guest):
+        _introduce(guest)
+        try:
+            soak.run(guest, words, directory, windows, kinds)
+        except GateError:
+            if guest.alive():
+                raise
+        return EXIT_UNEXPECTED if any(list(kind.findings()) for kind in kinds) else EXIT_OK
+
+    report = gate.gate(request, runner)
+    windows.close()
+    status = exit_status(report)
+    for line in kernel_lines(report, windows):
+        print(line)
+    write_report(os.path.join(directory, "gate.json"), words, report, windows, status, kinds=kinds)
+    leaking = [kind.name for kind in kinds if list(kind.findings())]
+    print(f"NOT AS EXPECTED: {', '.join(leaking)}" if leaking else "nothing grows beyond its bound")
+    _conclude(report, directory)
     return status
 
 
@@ -384,6 +412,8 @@ def _dispatch(words, directory):
         return EXIT_OK
     if words.host:
         return _play_host(request, directory, words.defect)
+    if words.soak is not None:
+        return _soak(words, request, directory)
     return _judge(words, request, directory)
 
 
@@ -404,7 +434,12 @@ def _run(words):
 
 def main(argv):
     """main runs `nvme-conform gate` and returns its exit status."""
-    words = parse(argv)
+    try:
+        words = parse(argv)
+    except GateError as error:
+        print(f"nvme-conform gate: {error.message}", file=sys.stderr)
+        return error.exit_status
+    words.command = ["nvme-conform", "gate", *argv]
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     status = _run(words)

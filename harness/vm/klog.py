@@ -11,8 +11,12 @@ import time
 from dataclasses import dataclass, field
 
 MARK = "NVME-CONFORM "
-SPLAT = re.compile(r"BUG:|WARNING:|\bOops\b|Kernel panic|Call Trace|UBSAN|KASAN"
-                   r"|possible (recursive|circular)|unreferenced object|INFO: task|rcu.*stall")
+# How the kernel's reports begin, as its sources print them: lib/bug.c, mm/kasan, mm/kfence, mm/slub.c, mm/kmemleak.c,
+# mm/oom_kill.c, lib/ubsan.c, kernel/locking/lockdep.c, kernel/hung_task.c, kernel/rcu/tree_stall.h, arch/x86/kernel/dumpstack.c.
+CUT_HERE = re.compile(r"-----\[ cut here \]-----")
+SPLAT = re.compile(r"BUG:|\bkernel BUG at|\bBUG [\w-]+ \(|WARNING:|\bOops\b|: [0-9a-f]{4} \[#\d+\]|Kernel panic|Call Trace"
+                   r"|UBSAN|KASAN|possible (recursive|circular)|INFO: (task|trying to register non-static key)|rcu.*stall"
+                   r"|unreferenced object|kmemleak: \d+ new suspected|invoked oom-killer|page allocation failure")
 DEADLY = re.compile(r"Kernel panic|Attempted to kill init|System halted")
 END = re.compile(r"---\[ end (trace|Kernel panic)")
 SPLAT_LINES = 120       # a report longer than this is cut
@@ -36,17 +40,22 @@ class Finding:
 
 
 def findings(lines):
-    """findings groups the lines of kernel reports; one report with many telling lines is one."""
+    """findings groups the lines of kernel reports; one report with many telling lines is one.
+
+    Its title is the first telling line: what comes after "cut here" and before it belongs to the report.
+    """
     found, current, last = [], None, 0.0
     for line in lines:
         if line.text.startswith(MARK):
             continue
-        hit = SPLAT.search(line.text)
+        hit = SPLAT.search(line.text) or CUT_HERE.search(line.text)
         if current and (line.time - last > SPLAT_GAP_SECONDS or len(current.lines) >= SPLAT_LINES):
             current = None
         if current:
             current.lines.append(line.text)
             last = line.time
+            if hit and CUT_HERE.search(current.title):
+                current.title = line.text
             if END.search(line.text):
                 current = None
         elif hit:

@@ -39,18 +39,50 @@ class FindingsTest(unittest.TestCase):
         found = klog.findings(lines(OOPS))
         self.assertEqual(len(found), 1)
         self.assertIn("auth.c:1", found[0].title)
-        self.assertEqual(len(found[0].lines), 4)
+        self.assertEqual(len(found[0].lines), 5)
 
     def test_each_kind(self):
-        for text in ("BUG: KASAN: slab-use-after-free in x", "Oops: 0000 [#1]",
-                     "Kernel panic - not syncing: x", "UBSAN: array-index-out-of-bounds in x",
-                     "WARNING: possible circular locking dependency detected",
-                     "unreferenced object 0xffff (size 64):", "INFO: task x blocked for more than",
-                     "rcu: INFO: rcu_preempt self-detected stall on CPU"):
+        """One line of each kind of report, in the words of the kernel's sources."""
+        for text in (
+                "BUG: kernel NULL pointer dereference, address: 0000000000000010",
+                "BUG: unable to handle page fault for address: ffff888012345678",
+                "BUG: sleeping function called from invalid context at mm/slab.h:306",
+                "BUG: scheduling while atomic: kworker/0:1/12/0x00000002",
+                "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [kworker/0:1:12]",
+                "kernel BUG at lib/string_helpers.c:1043!",
+                "BUG kmalloc-64 (Tainted: G    B     ): Right Redzone overwritten",
+                "BUG: KASAN: slab-use-after-free in nvmet_auth_reply+0x1f/0x30 [nvmet]",
+                "BUG: KFENCE: out-of-bounds read in nvmet_auth_host_hash+0x1f/0x30",
+                "WARNING: CPU: 0 PID: 7 at drivers/nvme/target/auth.c:1 nvmet_x+0x1/0x2",
+                "WARNING: drivers/nvme/target/auth.c:1 at nvmet_x+0x1/0x2, CPU#0: kworker/0:1H/34",
+                "Oops: general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] SMP NOPTI",
+                "Oops: invalid opcode: 0000 [#1] SMP NOPTI", "divide error: 0000 [#1] PREEMPT SMP",
+                "Kernel panic - not syncing: Fatal exception in interrupt",
+                "UBSAN: array-index-out-of-bounds in drivers/nvme/target/fabrics-cmd-auth.c:42:7",
+                "WARNING: possible circular locking dependency detected",
+                "WARNING: possible recursive locking detected", "WARNING: inconsistent lock state",
+                "WARNING: suspicious RCU usage", "INFO: trying to register non-static key.",
+                "unreferenced object 0xffff888003b4e2c0 (size 64):",
+                "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+                "INFO: task kworker/0:1:12 blocked for more than 120 seconds.",
+                "rcu: INFO: rcu_preempt self-detected stall on CPU",
+                "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+                "tlshd invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0",
+                "kworker/0:1H: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP), nodemask=(null)"):
             self.assertEqual(len(klog.findings(lines("[    1.0] " + text))), 1, text)
+
+    def test_what_stands_before_the_telling_line_is_quoted(self):
+        found = klog.findings(lines("[    9.2] ------------[ cut here ]------------\n"
+                                    "[    9.2] refcount_t: underflow; use-after-free.\n"
+                                    "[    9.2] WARNING: lib/refcount.c:28 at refcount_warn_saturate+0x1/0x2, CPU#0: kworker/0:1/9\n"
+                                    "[    9.2] ---[ end trace 0000000000000000 ]---\n"))
+        self.assertEqual([(each.title.split()[2], len(each.lines)) for each in found], [("WARNING:", 4)])
+        self.assertIn("refcount_t", found[0].lines[1])
 
     def test_ordinary_lines_and_our_own_are_no_findings(self):
         quiet = ("[    1.0] nvmet: ctrl 1 qid 0 failure1 (3)\n"
+                 "[    1.0] traps: tlshd[97] general protection fault ip:7f0 sp:7ff error:0 in libc.so.6\n"
+                 "[    1.0] rcu: Hierarchical RCU implementation.\n[    1.0] SLUB: HWalign=64, Order=0-3\n"
                  "NVME-CONFORM ERROR Oops, said init\n[    1.0] debug: bugs are fine\n")
         self.assertEqual(klog.findings(lines(quiet)), [])
 

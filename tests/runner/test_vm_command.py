@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The gate's command line: what is asked for, what is taken up again, what is refused. No QEMU."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+import types
+import unittest
+from unittest import mock
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, ROOT)
+
+from harness.vm import command, gate, soak  # noqa: E402
+from harness.vm.errors import (EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,  # noqa: E402
+                               GateError)
+
+
+class CommandTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="nvme-conform-test-")
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    def gate(self, *argv):
+        """gate runs `nvme-conform gate` in this process and returns (exit status, standard error, standard output)."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stderr(err), contextlib.redirect_stdout(out), mock.patch.object(command.signal, "signal"):
+            status = command.main([*argv, "--output-dir", self.directory])
+        return status, err.getvalue(), out.getvalue()
+
+    def earlier(self, differences=(), **members):
+        """earlier writes the gate.json of an earlier run and returns its directory."""
+        facts = {"again": ["--kernel", "7.1.3", "--seed", "7", "--memory", "512"],
+                 "baseline": {"differences": [{"id": ident} for ident in differences]}, **members}
+        with open(os.path.join(self.directory, "gate.json"), "w", encoding="utf-8") as file:
+            json.dump(facts, file)
+        return self.directory
+
+
+class RerunTest(CommandTest):
+    def test_kernel_and_options_are_those_of_the_run(self):
+        words = command.parse(["--rerun", self.earlier(), "replace.second/sha256", "--keep"])
+        self.assertEqual((words.kernel, words.seed, words.memory, words.cases, words.keep),
+                         ("7.1.3", "7", 512, ["replace.second/sha256"], True))
+
+    def test_what_is_said_now_goes_before(self):
+        self.assertEqual(command.parse(["--rerun", self.earlier(), "--seed", "8", "a"]).seed, "8")
+
+    def test_without_a_case_what_was_not_as_expected(self):
+        earlier = self.earlier(["observer.C-086", "replace.once/sha256/ffdhe2048"])
+        self.assertEqual(command.parse(["--rerun", earlier]).cases, ["replace.once/sha256/ffdhe2048"])
+
+    def test_nothing_to_run(self):
+        status, err, _ = self.gate("--rerun", self.earlier(["observer.C-086"]))
+        self.assertEqual((status, len(err.splitlines())), (EXIT_USAGE, 1))
+        self.assertIn("name one", err)
+
+    def test_no_run_there(self):
+        for contents in (None, "{", "[]", "{}"):
+            if contents is not None:
+                with open(os.path.join(self.directory, "gate.json"), "w", encoding="utf-8") as file:
+                    file.write(contents)
+            status, err, _ = self.gate("--rerun", self.directory, "a")
+            self.assertEqual((status, len(err.splitlines())), (EXIT_USAGE, 1), contents)
+            self.assertIn("gate.json", err)
+
+    def test_what_a_run_writes_is_taken_up(self):
+        image = os.path.join(self.directory, "bzImage")
+        with open(image, "wb"):
+            pass
+        words = command.parse(["--image", os.path.relpath(image), "--append=slub_debug=FZ", "--timeout", "9", "a"])
+        again = command.parse(["--rerun", self.earlier(again=command.again_words(words)), "b"])
+        self.assertEqual((again.image, again.append, again.timeout, again.cases), (image, "slub_debug=FZ", "9", ["b"]))
+
+
+class SoakTest(CommandTest):
+    def report(self, **members):
+        return gate.Report("7.3.4", "tcg", "", self.directory, taint_before=0, taint_after=0,
+                           timings={"prepare": 0, "boot": 0, "run": 0}, **members)
+
+    def soaked(self, run, report=None, alive=True):
+        """soaked runs --soak with run() in place of the rounds against a guest."""
+        guest = types.SimpleNamespace(alive=lambda: alive)
+        report = report or self.report()
+
+        def boot(_, runner):
+            report.result = runner(guest)
+            return report
+
+        with mock.patch.object(gate, "gate", boot), mock.patch.object(soak, "run", run), \
+                mock.patch.object(command, "_introduce"):
+            return self.gate("--kernel", "7.3.4", "--soak")
+
+    @staticmethod
+    def rounds(grown):
+        def run(_, words, directory, windows, kinds):
+            before, after = (soak.Figures({"kmalloc-32": (number, 32)}, {"MemFree": 1000}) for number in (0, grown))
+            block = soak.Block(words.soak, before, after, 0)
+            kinds.append(soak.Kind("replacements", [block, block]))
+        return run
+
+    def test_clean(self):
+        status, _, out = self.soaked(self.rounds(0))
+        self.assertEqual(status, EXIT_OK, out)
+        with open(os.path.join(self.directory, "gate.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["soak"][0]["rounds"], [soak.ROUNDS] * 2)
+
+    def test_leak(self):
+        status, _, out = self.soaked(self.rounds(soak.ROUNDS))
+        self.assertEqual(status, EXIT_UNEXPECTED)
+        self.assertIn("NOT AS EXPECTED: replacements", out)
+
+    def test_a_guest_that_dies_of_it(self):
+        def run(*_):
+            raise GateError("the guest died", EXIT_CANNOT_JUDGE)
+        status, _, out = self.soaked(run, self.report(death="kernel panic: x"), alive=False)
+        self.assertEqual(status, EXIT_UNEXPECTED)
+        self.assertIn("kernel panic: x", out)
+
+    def test_a_guest_that_hangs(self):
+        def run(*_):
+            raise GateError("the guest did not finish", EXIT_CANNOT_JUDGE)
+        self.assertEqual(self.soaked(run)[0], EXIT_CANNOT_JUDGE)
+
+    def test_tlshd_died(self):
+        self.assertEqual(self.soaked(self.rounds(0), self.report(tlshd_alive=False))[0], EXIT_TOOL)
+
+
+if __name__ == "__main__":
+    unittest.main()
