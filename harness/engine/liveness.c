@@ -26,22 +26,19 @@ bool liveness_due(const struct liveness *liveness, size_t index, bool clean)
 	       !same_group(cases[index], cases[index + 1]);
 }
 
-/* ICReq and, where an identity is free for it, Connect. Any completion is a sign of life, a refusal too. */
-static enum nvc_result knock(
-	const struct profile *profile, struct nvc_host *host, bool connects, struct nvc_error *err)
+enum nvc_result liveness_knock(struct nvc_host *host, bool connects, struct nvc_error *err)
 {
-	const struct nvc_queue_options plain = {.label = "liveness"};
-	const struct nvc_queue_options tls_port = {.label = "liveness", .port = NVC_PORT_TLS_ONLY};
+	bool clear = host->addresses[NVC_PORT_MAIN].port && host->addresses[NVC_PORT_MAIN].port[0];
+	const struct nvc_queue_options options = {
+		.label = "liveness", .port = clear ? NVC_PORT_MAIN : NVC_PORT_TLS_ONLY};
 	struct nvc_completion done;
 	struct nvc_queue *queue = NULL;
-	bool clear = profile->port_concat[0] != '\0';
-	/* Of a port that speaks TLS from the first byte nothing can be asked without a PSK but that somebody listens. */
-	enum nvc_result result = nvc_queue_open(host, clear ? &plain : &tls_port, &queue, err);
+	enum nvc_result result = nvc_queue_open(host, &options, &queue, err);
 
 	if (result == NVC_OK && clear)
-		result = nvc_queue_ic(queue, &plain, err);
+		result = nvc_queue_ic(queue, &options, err);
 	if (result == NVC_OK && clear && connects)
-		result = nvc_queue_connect(queue, &plain, &done, err);
+		result = nvc_queue_connect(queue, &options, &done, err);
 	nvc_queue_free(queue);
 	return result;
 }
@@ -65,7 +62,7 @@ static enum nvc_result serves(const struct run_config *run, size_t index, struct
 		world.wait_until(world.self, nvc_env_now(&world.env) + run->settle);
 	for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
 		*err = (struct nvc_error){0};
-		result = knock(profile, &host, identity >= 0, err);
+		result = liveness_knock(&host, identity >= 0, err);
 		if (result == NVC_OK || attempt == ATTEMPTS)
 			break;
 		world.wait_until(world.self, nvc_env_now(&world.env) + NVC_MS(200));

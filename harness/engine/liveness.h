@@ -15,6 +15,12 @@ struct liveness {
 	size_t num_proven;
 };
 
+/*
+ * liveness_knock opens a connection of `host`, whose addresses are set, and does ICReq and, with `connects`, Connect. NVC_OK for any answer, a
+ * refusing completion too. Of a target with nothing but a TLS port it only asks that somebody listens.
+ */
+enum nvc_result liveness_knock(struct nvc_host *host, bool connects, struct nvc_error *err);
+
 /* liveness_due tells whether the target has to be asked after case `index`: its group (cases of one area in a row) ends with it, or its
  * verdict was not `clean`. */
 bool liveness_due(const struct liveness *liveness, size_t index, bool clean);

@@ -9,6 +9,7 @@
 
 #include "harness/engine/evidence.h"
 #include "harness/engine/identity.h"
+#include "harness/engine/pace.h"
 
 const char *verdict_name(enum verdict verdict)
 {
@@ -65,12 +66,20 @@ void test_violated(struct test *t, enum req_id req, const char *expected, const 
 {
 	const struct nvc_requirement *row =
 		nvc_requirement(req == REQ_NONE ? t->instance->test_case->checks[0] : req);
-	char text[320];
+	bool blames = row->level == NVC_LEVEL_SHALL || row->level == NVC_LEVEL_OWN ||
+		      row->level == NVC_LEVEL_SHOULD;
+	char text[320], why[400];
 	va_list args;
 
 	if (!test_running(t))
 		return;
 	va_start(args, format);
+	if (blames && pace_excuses(t, why, sizeof(why))) {
+		vsnprintf(text, sizeof(text), format, args);
+		va_end(args);
+		test_inconclusive(t, "%s; %s", text, why);
+		return;
+	}
 	switch (row->level) {
 	case NVC_LEVEL_SHALL:
 	case NVC_LEVEL_OWN:
@@ -170,7 +179,7 @@ uint64_t test_end_bound(const struct test *t)
 {
 	/* TCP Transport 1.0 3.5.1.1 gives 30 s after a TermReq; in real time nobody waits that long for a target which
 	 * closes, as a rule, at once. */
-	return test_is_virtual(t) ? NVC_SEC(35) : NVC_SEC(8);
+	return test_is_virtual(t) ? NVC_SEC(35) : pace_wait(t->run, NVC_SEC(8));
 }
 
 size_t test_memory(const struct test *t)
@@ -208,7 +217,7 @@ static void set_up_host(struct test *t, struct nvc_host *host)
 			(struct nvc_address){profile->addr, ports[kind][0] ? ports[kind] : NULL};
 	host->subnqn = profile->subnqn;
 	host->hostnqn = profile->hosts[t->default_identity].hostnqn;
-	host->timeout = t->run->timeout;
+	host->timeout = pace_wait(t->run, t->run->timeout);
 	if (t->run->capabilities.block_len)
 		host->block_len = t->run->capabilities.block_len;
 	host->fault = t->run->fault;
@@ -238,8 +247,7 @@ static enum verdict teardown_level(const struct test *t)
 									    : VERDICT_WARN;
 }
 
-/* The second verdict: what became of the connection. Judged apart, never merged with the first. */
-static struct teardown_verdict judge_teardown(struct test *t)
+static struct teardown_verdict look_at_teardown(struct test *t)
 {
 	enum teardown wanted = t->instance->test_case->teardown;
 	struct teardown_verdict out = {.verdict = VERDICT_NONE, .seen = ""};
@@ -273,6 +281,22 @@ static struct teardown_verdict judge_teardown(struct test *t)
 		end = nvc_queue_info(t->watched)->end;
 		out.verdict = teardown_level(t);
 		out.seen = end == NVC_END_OPEN ? "open, but not usable" : nvc_end_name(end);
+	}
+	return out;
+}
+
+/* The second verdict: what became of the connection. Judged apart, never merged with the first. */
+static struct teardown_verdict judge_teardown(struct test *t)
+{
+	struct teardown_verdict out = look_at_teardown(t);
+	static char seen[480];
+	char why[400];
+
+	if ((out.verdict == VERDICT_FAIL || out.verdict == VERDICT_WARN) &&
+		pace_excuses(t, why, sizeof(why))) {
+		snprintf(seen, sizeof(seen), "%s; %s", out.seen, why);
+		out.verdict = VERDICT_INCONCLUSIVE;
+		out.seen = seen;
 	}
 	return out;
 }

@@ -58,6 +58,9 @@ class Relay:
                 peer.close()
             self._peers = []
 
+    def hold(self):
+        """hold is called before bytes are passed on, in either direction."""
+
     def _accept(self, listening):
         while True:
             try:
@@ -76,6 +79,7 @@ class Relay:
                 if poison and poison in data:
                     # A delayed death: the answer is out, the case may even have ended.
                     threading.Timer(self._after, self.die).start()
+                self.hold()
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
@@ -103,6 +107,8 @@ class Restarts:
 class WithDaemon(RunnerTest):
     """WithDaemon has the real engine and the reference target behind a socket."""
 
+    DEFECTS = ()
+
     def setUp(self):
         super().setUp()
         if not os.access(ENGINE, os.X_OK):
@@ -110,11 +116,11 @@ class WithDaemon(RunnerTest):
         made = identities.make(b"bracket")
         made.update(addr="127.0.0.1", ports={"concat": self._free_port()})
         self.made = made
-        daemon = subprocess.Popen([ENGINE, "target"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.daemon = daemon = subprocess.Popen([ENGINE, "target"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(daemon.stdout.close)
         self.addCleanup(daemon.wait)
         self.addCleanup(daemon.terminate)
-        daemon.stdin.write(json.dumps({"target": made, "defects": []}).encode())
+        daemon.stdin.write(json.dumps({"target": made, "defects": list(self.DEFECTS)}).encode())
         daemon.stdin.close()
         self.assertIn(b"listening", daemon.stdout.readline())
         threading.Thread(target=daemon.stdout.read, daemon=True).start()
