@@ -220,6 +220,8 @@ void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 	}
 	if (t->answer_lost)
 		json_object_set_new(event, "answer_lost", json_true());
+	if (t->turn_missed)
+		json_object_set_new(event, "turn_missed", json_true());
 	if (t->run->reached && t->reference)
 		json_object_set_new(event, "reached", reached_defects(t->reference));
 	json_object_set_new(event, "time_ms", json_real(ms_since_start(t)));

@@ -268,6 +268,7 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 	const struct profile_host *first = secret ? secret : open;
 	struct nvc_queue *queue = NULL;
 	enum nvc_result result;
+	uint64_t begun;
 
 	memset(caps, 0, sizeof(*caps));
 	if (!first)
@@ -279,8 +280,10 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 	if (!profile->port_concat[0])
 		return nothing_to_ask(caps);
 	probe_act_as(host, profile, first);
+	begun = nvc_env_now(&host->world->env);
 	result = nvc_queue_establish(
 		host, &(const struct nvc_queue_options){.label = "probe"}, &queue, err);
+	caps->answer_time = nvc_env_now(&host->world->env) - begun;
 	if (result == NVC_OK)
 		probe_requirement(queue, caps);
 	nvc_queue_free(queue);

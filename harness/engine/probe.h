@@ -13,7 +13,8 @@ struct capabilities {
 	char finding[NUM_NEEDS][FINDING_SIZE]; /* what was seen, for each need */
 	uint32_t hashes, dhgroups; /* bits of what an identity takes for which nothing is fixed */
 	char hash_finding[FINDING_SIZE], dhgroup_finding[FINDING_SIZE];
-	size_t block_len; /* of namespace 1; 0: not known */
+	uint64_t answer_time; /* ns that a connection, ICReq and Connect took together */
+	size_t block_len;     /* of namespace 1; 0: not known */
 };
 
 /*

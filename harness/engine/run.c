@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "harness/engine/events.h"
+#include "harness/engine/liveness.h"
 #include "harness/engine/test.h"
 
 enum {
@@ -158,7 +159,8 @@ static bool is(const json_t *event, const char *member, const char *text)
 	return value && strcmp(value, text) == 0;
 }
 
-static void forward(const struct run_config *run, struct attempt *attempt)
+/* Returns whether the case left nothing to explain. */
+static bool forward(const struct run_config *run, struct attempt *attempt)
 {
 	bool clean = (is(attempt->verdict, "behaviour", "pass") ||
 			     is(attempt->verdict, "behaviour", "skip")) &&
@@ -176,6 +178,7 @@ static void forward(const struct run_config *run, struct attempt *attempt)
 		events_write(STDOUT_FILENO, json_incref(event));
 	json_decref(attempt->lines);
 	events_write(STDOUT_FILENO, attempt->verdict);
+	return clean;
 }
 
 static double seconds(void)
@@ -186,8 +189,16 @@ static double seconds(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static enum nvc_result run_case(
-	const struct run_config *run, const struct instance *instance, struct nvc_error *err)
+/* Against a real target a case is begun anew when its answer was lost, or when another engine held the identities it needs. */
+static bool begin_anew(const struct run_config *run, const struct attempt *attempt, int number)
+{
+	return !run->reference && number < MAX_ATTEMPTS &&
+	       (json_is_true(json_object_get(attempt->verdict, "answer_lost")) ||
+		       json_is_true(json_object_get(attempt->verdict, "turn_missed")));
+}
+
+static enum nvc_result run_case(const struct run_config *run, const struct instance *instance,
+	bool *clean, struct nvc_error *err)
 {
 	struct attempt attempt = {0};
 	double start = seconds();
@@ -204,7 +215,9 @@ static enum nvc_result run_case(
 		current.out = fd;
 		current.last_attempt = number == MAX_ATTEMPTS;
 		capture_begin(&run->captures, run->reference);
+		int turn = turns_enter(&run->turns, false);
 		struct check_view view = run_under_check(run, instance);
+		turns_leave(turn);
 		read_events(fd, &attempt);
 		close(fd);
 		if (!attempt.verdict) {
@@ -214,17 +227,16 @@ static enum nvc_result run_case(
 			merge(attempt.verdict, &view);
 		}
 		capture_end();
-		if (!json_is_true(json_object_get(attempt.verdict, "answer_lost")) ||
-			number == MAX_ATTEMPTS || run->reference)
+		if (!begin_anew(run, &attempt, number))
 			break;
-		lost++;
+		lost += json_is_true(json_object_get(attempt.verdict, "answer_lost"));
 		json_decref(attempt.verdict);
 		json_decref(attempt.lines);
 	}
 	if (lost)
 		json_object_set_new(attempt.verdict, "answers_lost", json_integer(lost));
 	json_object_set_new(attempt.verdict, "duration_ms", json_real((seconds() - start) * 1000));
-	forward(run, &attempt);
+	*clean = forward(run, &attempt);
 	return NVC_OK;
 }
 
@@ -305,6 +317,8 @@ static enum nvc_result read_config(
 	run->hdr_digest = json_is_true(json_object_get(config, "hdr_digest"));
 	run->data_digest = json_is_true(json_object_get(config, "data_digest"));
 	run->slow = json_is_true(json_object_get(config, "slow"));
+	run->settle =
+		NVC_MS((uint64_t)json_integer_value(json_object_get(config, "settle_ms")) % 60000);
 	run->whole_transcript = is(config, "transcript", "all");
 	run->reached = json_is_true(json_object_get(config, "reached"));
 	run->reference = !json_is_object(target);
@@ -318,6 +332,8 @@ static enum nvc_result read_config(
 		result = read_defects(config, run, err);
 	if (result == NVC_OK)
 		result = read_kato(config, run, err);
+	if (result == NVC_OK)
+		result = turns_read(config, &run->turns, err);
 	if (result == NVC_OK)
 		result = capture_config_read(config, &run->captures, err);
 	return result;
@@ -372,8 +388,10 @@ static enum nvc_result probe(struct run_config *run, struct nvc_error *err)
 	host.timeout = run->timeout;
 	host.addresses[NVC_PORT_MAIN] =
 		(struct nvc_address){run->profile.addr, run->profile.port_concat};
+	int turn = turns_enter(&run->turns, true);
 	result = probe_target(&run->profile, &host, run->reference, &run->capabilities, err);
 	nvc_host_fini(&host);
+	turns_leave(turn);
 	reference_free(reference);
 	nvc_seeded_free(random);
 	for (unsigned int i = 0; i < NUM_NEEDS; i++)
@@ -421,8 +439,13 @@ enum nvc_result engine_run(const json_t *config, struct nvc_error *err)
 					       "target", run.profile.addr, "cases", (int)num));
 		result = probe(&run, err);
 	}
-	for (size_t i = 0; result == NVC_OK && i < num; i++)
-		result = run_case(&run, selected[i], err);
+	struct liveness liveness = {.cases = selected, .num_cases = num};
+	for (size_t i = 0; result == NVC_OK && i < num; i++) {
+		bool clean = false;
+		result = run_case(&run, selected[i], &clean, err);
+		if (result == NVC_OK && liveness_due(&liveness, i, clean))
+			result = liveness_ask(&liveness, &run, i, err);
+	}
 	if (result == NVC_OK)
 		events_write(STDOUT_FILENO,
 			json_pack("{s:s, s:i}", "event", "run-end", "cases", (int)num));

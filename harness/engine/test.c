@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "harness/engine/evidence.h"
+#include "harness/engine/identity.h"
+#include "harness/engine/pace.h"
 
 const char *verdict_name(enum verdict verdict)
 {
@@ -64,12 +66,20 @@ void test_violated(struct test *t, enum req_id req, const char *expected, const 
 {
 	const struct nvc_requirement *row =
 		nvc_requirement(req == REQ_NONE ? t->instance->test_case->checks[0] : req);
-	char text[320];
+	bool blames = row->level == NVC_LEVEL_SHALL || row->level == NVC_LEVEL_OWN ||
+		      row->level == NVC_LEVEL_SHOULD;
+	char text[320], why[400];
 	va_list args;
 
 	if (!test_running(t))
 		return;
 	va_start(args, format);
+	if (blames && pace_excuses(t, why, sizeof(why))) {
+		vsnprintf(text, sizeof(text), format, args);
+		va_end(args);
+		test_inconclusive(t, "%s; %s", text, why);
+		return;
+	}
 	switch (row->level) {
 	case NVC_LEVEL_SHALL:
 	case NVC_LEVEL_OWN:
@@ -169,7 +179,7 @@ uint64_t test_end_bound(const struct test *t)
 {
 	/* TCP Transport 1.0 3.5.1.1 gives 30 s after a TermReq; in real time nobody waits that long for a target which
 	 * closes, as a rule, at once. */
-	return test_is_virtual(t) ? NVC_SEC(35) : NVC_SEC(8);
+	return test_is_virtual(t) ? NVC_SEC(35) : pace_wait(t->run, NVC_SEC(8));
 }
 
 size_t test_memory(const struct test *t)
@@ -206,8 +216,8 @@ static void set_up_host(struct test *t, struct nvc_host *host)
 		host->addresses[kind] =
 			(struct nvc_address){profile->addr, ports[kind][0] ? ports[kind] : NULL};
 	host->subnqn = profile->subnqn;
-	host->hostnqn = profile->hosts[0].hostnqn;
-	host->timeout = t->run->timeout;
+	host->hostnqn = profile->hosts[t->default_identity].hostnqn;
+	host->timeout = pace_wait(t->run, t->run->timeout);
 	if (t->run->capabilities.block_len)
 		host->block_len = t->run->capabilities.block_len;
 	host->fault = t->run->fault;
@@ -229,152 +239,6 @@ struct nvc_host *test_second_host(struct test *t)
 	return &t->hosts[t->num_hosts++];
 }
 
-static bool can_use(
-	const struct test *t, const struct profile_host *host, struct identity_want want)
-{
-	const struct capabilities *caps = &t->run->capabilities;
-	bool hash_ok = want.hash_id < 0 || host->hash_id == want.hash_id ||
-		       (host->hash_id == PROFILE_ANY && caps->hashes >> want.hash_id & 1);
-	bool group_ok = want.dhgid < 0 || host->dhgid == want.dhgid ||
-			(host->dhgid == PROFILE_ANY && caps->dhgroups >> want.dhgid & 1);
-
-	if (host->policy != want.policy)
-		return false;
-	if (host->has_secret == want.open || (want.bidi && !host->has_ctrl_secret))
-		return false;
-	if (want.secret_hash >= 0 && host->secret.hash_id != want.secret_hash)
-		return false;
-	if (want.secret_len >= 0 && host->secret.secret.len != (size_t)want.secret_len)
-		return false;
-	return hash_ok && group_ok;
-}
-
-static bool in_use(const struct test *t, int index)
-{
-	for (size_t i = 0; i < t->num_hosts; i++)
-		if (t->identities[i] == index)
-			return true;
-	return false;
-}
-
-/* An identity the target has fixed to what is wanted is better than one that leaves it open, and one without more than is
- * wanted better than one with. */
-static int find_identity(const struct test *t, struct identity_want want)
-{
-	const struct profile *profile = &t->run->profile;
-	int best = -1, best_score = -1;
-
-	for (size_t i = 0; i < profile->num_hosts; i++) {
-		const struct profile_host *host = &profile->hosts[i];
-		bool unfixed = host->hash_id == PROFILE_ANY && host->dhgid == PROFILE_ANY;
-		int score = 0;
-		if (!can_use(t, host, want) || (want.other && in_use(t, (int)i)))
-			continue;
-		if ((want.hash_id >= 0 || want.dhgid >= 0) ? !unfixed : unfixed)
-			score += 2;
-		if (host->has_ctrl_secret == want.bidi)
-			score += 1;
-		if (score > best_score) {
-			best = (int)i;
-			best_score = score;
-		}
-	}
-	return best;
-}
-
-static void skip_identity(struct test *t, struct identity_want want)
-{
-	const struct capabilities *caps = &t->run->capabilities;
-	const char *hash =
-		want.hash_id < 0 ? "any hash" : nvc_name_of(nvc_hash_names, (uint64_t)want.hash_id);
-	const char *group =
-		want.dhgid < 0 ? "any group" : nvc_name_of(nvc_dhgroup_names, (uint64_t)want.dhgid);
-
-	if (want.policy != POLICY_ORDINARY)
-		test_skip(t, "no identity with the policy \"%s\" is given",
-			profile_policy_name(want.policy));
-	else if (want.secret_len >= 0)
-		test_skip(t, "no identity with a secret DHHC-1:%02d of %d bytes is given",
-			want.secret_hash, want.secret_len);
-	else
-		test_skip(t, "no identity for %s with %s%s; the target was seen to take %s with %s",
-			hash, group, want.bidi ? " and a controller secret" : "",
-			caps->hashes ? caps->hash_finding : "no hash freely",
-			caps->dhgroups ? caps->dhgroup_finding : "no group freely");
-}
-
-int test_identity(struct test *t, struct nvc_host *host, struct identity_want want)
-{
-	int index;
-
-	if (!test_running(t))
-		return -1;
-	index = find_identity(t, want);
-	if (index < 0) {
-		skip_identity(t, want);
-		return -1;
-	}
-	t->identities[host - t->hosts] = index;
-	probe_act_as(host, &t->run->profile, &t->run->profile.hosts[index]);
-	test_step(t, "act as %s", host->hostnqn);
-	return index;
-}
-
-/* The configured PSK for `hash_id` of a host that has a secret, or none, as wanted; NULL when there is no such. */
-static const struct profile_psk *find_psk(
-	const struct profile *profile, uint8_t hash_id, bool secret, int *host)
-{
-	for (size_t i = 0; i < profile->num_psks; i++) {
-		const struct profile_psk *psk = &profile->psks[i];
-
-		if (psk->key.hash_id != NVC_HASH_NONE && psk->key.hash_id != hash_id)
-			continue;
-		for (size_t j = 0; j < profile->num_hosts; j++)
-			if (strcmp(profile->hosts[j].hostnqn, psk->hostnqn) == 0 &&
-				profile->hosts[j].has_secret == secret) {
-				*host = (int)j;
-				return psk;
-			}
-	}
-	return NULL;
-}
-
-void test_configured_psk(struct test *t, struct nvc_host *host, uint8_t version, uint8_t hash_id,
-	bool secret, struct nvc_tls_psk *out)
-{
-	const struct profile *profile = &t->run->profile;
-	int index = -1;
-	const struct profile_psk *configured = find_psk(profile, hash_id, secret, &index);
-	struct nvc_secret retained = {.len = 0};
-	struct nvc_psk_params params = {
-		.version = version, .type = NVC_PSK_RETAINED, .hash_id = hash_id};
-
-	memset(out, 0, sizeof(*out));
-	if (!test_running(t))
-		return;
-	if (!configured) {
-		test_skip(t, "no configured PSK for %s is given to a host %s a secret",
-			nvc_name_of(nvc_hash_names, hash_id), secret ? "with" : "without");
-		return;
-	}
-	t->identities[host - t->hosts] = index;
-	probe_act_as(host, profile, &profile->hosts[index]);
-	test_step(t, "act as %s, which has a configured PSK", host->hostnqn);
-	params.hostnqn = nvc_slice_str(host->hostnqn);
-	params.subnqn = nvc_slice_str(profile->subnqn);
-	out->hash_id = hash_id;
-	if (nvc_psk_retained(&configured->key, params.hostnqn, NVC_KDF_RFC8446, &retained) ==
-		NVC_OK) {
-		params.psk = nvc_secret_slice(&retained);
-		if (nvc_tls_psk_identity(&params, out->identity, sizeof(out->identity)) != NVC_OK ||
-			nvc_tls_psk_derive(&params, NVC_KDF_RFC8446, &out->psk) != NVC_OK)
-			test_error(t, "the TLS PSK cannot be derived");
-	} else {
-		test_error(t, "the retained PSK cannot be derived");
-	}
-	nvc_secret_wipe(&retained);
-}
-
 static enum verdict teardown_level(const struct test *t)
 {
 	const struct nvc_requirement *row = nvc_requirement(t->instance->test_case->checks[0]);
@@ -383,8 +247,7 @@ static enum verdict teardown_level(const struct test *t)
 									    : VERDICT_WARN;
 }
 
-/* The second verdict: what became of the connection. Judged apart, never merged with the first. */
-static struct teardown_verdict judge_teardown(struct test *t)
+static struct teardown_verdict look_at_teardown(struct test *t)
 {
 	enum teardown wanted = t->instance->test_case->teardown;
 	struct teardown_verdict out = {.verdict = VERDICT_NONE, .seen = ""};
@@ -418,6 +281,22 @@ static struct teardown_verdict judge_teardown(struct test *t)
 		end = nvc_queue_info(t->watched)->end;
 		out.verdict = teardown_level(t);
 		out.seen = end == NVC_END_OPEN ? "open, but not usable" : nvc_end_name(end);
+	}
+	return out;
+}
+
+/* The second verdict: what became of the connection. Judged apart, never merged with the first. */
+static struct teardown_verdict judge_teardown(struct test *t)
+{
+	struct teardown_verdict out = look_at_teardown(t);
+	static char seen[480];
+	char why[400];
+
+	if ((out.verdict == VERDICT_FAIL || out.verdict == VERDICT_WARN) &&
+		pace_excuses(t, why, sizeof(why))) {
+		snprintf(seen, sizeof(seen), "%s; %s", out.seen, why);
+		out.verdict = VERDICT_INCONCLUSIVE;
+		out.seen = seen;
 	}
 	return out;
 }
@@ -458,6 +337,7 @@ static bool set_up(struct test *t, struct nvc_error *err)
 		t->world = nvc_world_system(t->random);
 	}
 	t->num_hosts = 0;
+	identity_default(t);
 	test_second_host(t);
 	return true;
 }
@@ -468,6 +348,7 @@ static void tear_down(struct test *t)
 		nvc_auth_fini(&t->transactions[i]);
 	for (size_t i = 0; i < t->num_hosts; i++)
 		nvc_host_fini(&t->hosts[i]);
+	identity_release_all(t);
 	reference_free(t->reference);
 	nvc_seeded_free(t->random);
 	free(t->transactions);

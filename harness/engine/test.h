@@ -8,6 +8,7 @@
 #include "harness/engine/profile.h"
 #include "harness/engine/reference.h"
 #include "harness/engine/registry.h"
+#include "harness/engine/turns.h"
 #include "observer/observer.h"
 
 /* What a run is made of; read from the runner's JSON by run.c. */
@@ -18,6 +19,8 @@ struct run_config {
 	uint64_t seed;
 	uint64_t timeout; /* ns of a host call */
 	unsigned int case_timeout_s;
+	uint64_t
+		settle; /* ns that a group of cases has to show its effect, before the target is asked */
 	struct nvc_fault_plan fault;
 	bool hdr_digest, data_digest;
 	bool slow; /* cases that wait long in real time run too */
@@ -26,6 +29,7 @@ struct run_config {
 	bool has_kato;
 	uint32_t kato; /* ms, of admin queues */
 	struct capture_config captures;
+	struct turns turns;
 	struct capabilities capabilities;
 };
 
@@ -41,6 +45,7 @@ struct test {
 	enum req_id requirement;
 	char expected[320], seen[320];
 	bool answer_lost;
+	bool turn_missed;	   /* another engine held the identities that fit */
 	unsigned int first_packet; /* of the step that was judged */
 	size_t num_judged;
 	/* the world */
@@ -51,6 +56,11 @@ struct test {
 	struct nvc_host hosts[MAX_HOSTS];
 	size_t num_hosts;
 	int identities[MAX_HOSTS]; /* index in the profile, -1: none yet */
+	struct {
+		bool held;
+		int turn;
+	} turns[PROFILE_MAX_HOSTS]; /* of the identities, by index */
+	int default_identity;	    /* whose name a host has before it acts as somebody */
 	struct nvc_auth *transactions;
 	size_t num_transactions;
 	struct nvc_queue *watched;

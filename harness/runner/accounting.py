@@ -84,6 +84,7 @@ class Ledger:
         self.faults = []
         self.num_faults = 0
         self.unmet = []
+        self.deaths = []  # bracket.Death, each time that the target stopped serving
 
     def take(self, event):
         """take books one event of an engine and returns the Result it settles, or None."""
@@ -111,6 +112,21 @@ class Ledger:
             result.behaviour = verdict
             result.reason = why
         return lost
+
+    def reopen(self, ident):
+        """reopen takes the verdict on a case back: it will get another one."""
+        self.results[ident] = Result(self.results[ident].case)
+
+    def convict(self, ident, requirement, expected, seen):
+        """convict makes the case a fail of `requirement`, unless it is a fail already, which then tells both; returns its Result."""
+        result = self.results[ident]
+        if result.behaviour == "fail":
+            result.seen = f"{result.seen}; and then: {expected}: {seen}"
+            return result
+        result.behaviour, result.reason = "fail", ""
+        result.requirement, result.citation = requirement, self.catalogue.requirement(requirement).citation
+        result.expected, result.seen = expected, seen
+        return result
 
     def unsettled(self):
         """unsettled returns the ids without a verdict."""
@@ -216,7 +232,7 @@ class Ledger:
             return EXIT_TOOL
         if behaviour["fail"] or teardown["fail"] or counts["observations"]["fail"]:
             return EXIT_FAIL
-        if behaviour["inconclusive"] or teardown["inconclusive"] or self.unmet:
+        if behaviour["inconclusive"] or teardown["inconclusive"] or self.unmet or self.deaths:
             return EXIT_CANNOT_JUDGE
         if not behaviour["pass"] + behaviour["warn"]:
             return EXIT_CANNOT_JUDGE

@@ -119,6 +119,12 @@ class Target:
     def is_reference(self):
         return self.config == "reference"
 
+    @property
+    def num_hosts(self):
+        """num_hosts is as how many hosts one may speak to it, at least 1; the engine refuses a profile without any."""
+        hosts = self.config.get("hosts")
+        return max(1, len(hosts)) if isinstance(hosts, list) else 1
+
     def effects(self):
         """effects returns what a run will do to this target, in sentences; the reference target is ours to break."""
         if self.is_reference:

@@ -103,6 +103,7 @@ def results(run, ledger, status):
         "findings": ledger.findings,
         "capabilities": ledger.capabilities,
         "unmet_claims": ledger.unmet,
+        "deaths": [death.fields() for death in ledger.deaths],
         "engine_faults": ledger.faults,
         "cases": [result_fields(result, run.again) for result in ledger.results.values()],
         "observations": [

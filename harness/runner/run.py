@@ -8,11 +8,12 @@ import secrets
 import shlex
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 
 from . import catalogue as cat
-from . import diff, engine, options, records, selection, summary
+from . import bracket, diff, engine, options, records, selection, summary
 from .accounting import Ledger
 from .errors import EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_USAGE, ToolError, UsageError
 from .redaction import Redactor
@@ -56,7 +57,8 @@ def add_arguments(parser):
     add = group.add_argument
     add("--reference", action="store_true", help="the embedded reference target (default without -a)")
     add("--defect", action="append", default=[], metavar="NAME", help="break the reference target this way; repeatable")
-    add("-j", "--jobs", type=options.jobs, metavar="N", help="engine processes (default: one per CPU; 1 for a real target)")
+    add("-j", "--jobs", type=options.jobs, metavar="N",
+        help="engine processes (default: one per CPU; 1 for a real target, at most one per host identity)")
     add("--seed", type=options.seed, metavar="N", help="same seed, same bytes (default: random, always shown)")
     add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="how long the target may take to answer (default 10)")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
@@ -68,6 +70,7 @@ def add_arguments(parser):
     add("-v", "--verbose", action="store_true", help="a line per case, with its steps")
     add("--last", action="append", default=[], metavar="CASE-GLOB", help="run these after all others: they may break the target")
     add("--slow", action="store_true", help="also the cases that wait for minutes in real time")
+    add("--restart-command", metavar="COMMAND", help="brings a real target back that stopped serving; the shell runs it")
     selection.add_arguments(group)
 
 
@@ -89,6 +92,8 @@ class Run:
     captures: dict = None
     chosen: tuple = ()  # the words that chose the cases
     since: records.Record = None
+    restart: str = None  # the command that brings the target back
+    turns: str = None  # a directory in which engines side by side take turns on the host identities
 
     def header(self):
         return {"target": self.target.text, "seed": self.seed, "defects": self.defects, "fault": self.fault,
@@ -115,6 +120,8 @@ class Run:
                   "hdr_digest": self.target.hdr_digest, "data_digest": self.target.data_digest, "slow": self.slow}
         if self.captures:
             config["captures"] = self.captures
+        if self.turns:
+            config["turns"] = self.turns
         if self.target.keep_alive_tmo is not None:
             config["keep_alive_tmo"] = self.target.keep_alive_tmo
         return config
@@ -137,6 +144,8 @@ def prepare(args, catalogue, redactor):
     if args.reference and (args.traddr or args.profile):
         raise UsageError("--reference and --traddr or --profile exclude each other")
     target = options.build_target(args, redactor)
+    if args.restart_command and target.is_reference:
+        raise UsageError("--restart-command is for a real target; the reference target is a new one for each case")
     if args.defect and not target.is_reference:
         raise UsageError("--defect breaks the reference target only; leave out the options of a real one")
     for name in args.defect:
@@ -148,9 +157,9 @@ def prepare(args, catalogue, redactor):
     if args.last:
         last = set(cat.select(args.last, catalogue.cases, "case"))
         idents = [ident for ident in idents if ident not in last] + [ident for ident in idents if ident in last]
-    # One case at a time for a real target: its controller keeps one transaction per host identity.
-    jobs = args.jobs or (os.cpu_count() or 1)
-    jobs = min(jobs, len(idents)) if target.is_reference else 1
+    # A controller keeps one transaction per host identity, so a real target never meets two cases as one.
+    jobs = args.jobs or ((os.cpu_count() or 1) if target.is_reference else 1)
+    jobs = min(jobs, len(idents), jobs if target.is_reference else target.num_hosts)
     seed = selection.seed_of(earlier) if earlier and args.seed is None else args.seed
     seed = secrets.randbits(32) if seed is None else seed
     chosen = args.cases + ([] if args.level == "all" else ["--level", args.level])
@@ -158,7 +167,7 @@ def prepare(args, catalogue, redactor):
     started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     return Run(target, [catalogue.cases[ident] for ident in idents], seed, sorted(set(args.defect)), args.fault,
                args.timeout, args.slow, jobs, started, program_name(), args.keylog,
-               chosen=tuple(chosen), since=since)
+               chosen=tuple(chosen), since=since, restart=args.restart_command)
 
 
 def silence(run):
@@ -179,13 +188,28 @@ class Conductor:
         self._on_result = on_result or (lambda result: None)
         self._ended = set()
         self._began = set()
+        self._deaths = {}  # of the target, by the engine that tells
+        self._unreached = []  # what engines say that did not get to their first case
 
-    def jobs(self):
-        """jobs deals the cases to run.jobs engines in turn: neighbours cost alike, as they differ in one parameter."""
-        idents = [case.id for case in self.run.cases]
+    def jobs(self, idents, **more):
+        """jobs deals the cases to run.jobs engines in turn: neighbours cost alike, as they differ in one parameter. more: members
+        of their configuration."""
         limit = silence(self.run)
-        return [engine.Job(self.run.config(idents[first :: self.run.jobs]), limit, tag=self)
-                for first in range(self.run.jobs)]
+        num = min(self.run.jobs, len(idents))
+        return [engine.Job({**self.run.config(idents[first::num]), **more}, limit, tag=self) for first in range(num)]
+
+    def take_deaths(self):
+        """take_deaths returns what the engines said of a target that stopped serving, once."""
+        deaths, self._deaths = list(self._deaths.values()), {}
+        if deaths:
+            self._unreached = []  # that is why
+        return deaths
+
+    def lose_unreached(self):
+        """lose_unreached settles the cases of engines that did not reach the target at all."""
+        for idents, why in self._unreached:
+            self.lose(idents, why, "inconclusive")
+        self._unreached = []
 
     def event(self, job, event, line):
         """event books one line of an engine."""
@@ -196,6 +220,12 @@ class Conductor:
             self._ended.add(id(job))
         if event.get("event") == "case-start":
             self._began.add(id(job))
+        if event.get("event") == "dead" and not self.run.target.is_reference:
+            death = bracket.death_of(event)
+            if death and set(death.suspects) <= set(job.config["cases"]):
+                self._deaths[id(job)] = death
+            else:
+                self.ledger.fault("the engine said that the target is dead, but not in which of its cases")
         self._on_line(event, line)
         result = self.ledger.take(event)
         if result:
@@ -206,8 +236,9 @@ class Conductor:
         if outcome.status == EXIT_USAGE and not outcome.stopped and id(job) not in self._began:
             raise UsageError(engine.last_line(outcome.stderr))
         if outcome.status == engine.STATUS_UNREACHABLE and not outcome.stopped and not self.run.target.is_reference:
-            self.lose(job.config["cases"], engine.last_line(outcome.stderr), "inconclusive")
-            return
+            if id(job) not in self._deaths:
+                self._unreached.append((job.config["cases"], engine.last_line(outcome.stderr)))
+            return  # the bracket settles its cases
         fault = outcome.fault()
         if not fault and id(job) not in self._ended:
             fault = "engine ended without saying run-end"
@@ -215,13 +246,28 @@ class Conductor:
             self.ledger.fault(fault)
         self.lose(job.config["cases"], fault or "the engine gave no verdict")
 
+    def reopen(self, ident, why):
+        """reopen takes the verdict on a case back."""
+        self.ledger.reopen(ident)
+        event = {"event": "reopened", "case": ident, "reason": why, "by": "runner"}
+        self._on_line(event, json.dumps(event))
+
+    def convict(self, ident, requirement, expected, seen):
+        """convict turns what is no fail yet into one of this requirement."""
+        result = self.ledger.convict(ident, requirement, expected, seen)
+        self._tell(result, requirement=result.requirement, expected=result.expected, seen=result.seen)
+
     def lose(self, idents, why, verdict="error"):
-        """lose books a verdict for cases without one; in events.jsonl these verdicts are marked as the runner's."""
+        """lose books a verdict for cases without one."""
         for result in self.ledger.lose(idents, why, verdict):
-            event = {"event": "verdict", "case": result.case.id, "behaviour": verdict, "teardown": "none", "reason": why,
-                     "by": "runner"}
-            self._on_line(event, json.dumps(event))
+            self._tell(result, reason=why)
             self._on_result(result)
+
+    def _tell(self, result, **fields):
+        """_tell writes a verdict of the runner's own, which events.jsonl marks as such."""
+        event = {"event": "verdict", "case": result.case.id, "behaviour": result.behaviour, "teardown": result.teardown, **fields,
+                 "by": "runner"}
+        self._on_line(event, json.dumps(event))
 
 
 class Screen:
@@ -276,7 +322,7 @@ def _status(ledger, changes):
     if changes is None or status == EXIT_TOOL or not judged:
         return status
     changed = diff.exit_status(changes)
-    return EXIT_CANNOT_JUDGE if changed == EXIT_OK and ledger.unmet else changed
+    return EXIT_CANNOT_JUDGE if changed == EXIT_OK and (ledger.unmet or ledger.deaths) else changed
 
 
 def _conduct(args, run, ledger, reports, redactor):
@@ -293,13 +339,19 @@ def _conduct(args, run, ledger, reports, redactor):
     reports.event({"event": "session", **run.header()})
     begun = time.monotonic()
     interrupted = False
-    pool = engine.Pool(run.jobs)
-    try:
-        pool.run(conductor.jobs(), conductor.event, conductor.end)
-    except Interrupted:
-        interrupted = True
-    finally:
+
+    def say(line):
         screen.clear()
+        printer.line(line)
+
+    with tempfile.TemporaryDirectory(prefix="nvme-conform-turns-") as turns:
+        run.turns = turns if run.jobs > 1 and not run.target.is_reference else None
+        try:
+            bracket.Bracket(conductor, engine.Pool(run.jobs), run.restart, say).run()
+        except Interrupted:
+            interrupted = True
+        finally:
+            screen.clear()
     if interrupted:
         ignore_signals()
         conductor.lose(ledger.unsettled(), "interrupted by a signal")

@@ -136,6 +136,8 @@ def print_all(printer, ledger, run, status, seconds, changes=None):
                 printer.line(line)
     if changes is not None:
         printer.line(f"{len(changes)} results differ from {clean(run.since.directory)}; only these are shown and count")
+    for death in ledger.deaths:
+        printer.line(printer.paint("fail" if death.killer else "inconclusive", f"dead target: {clean(death.text())}"))
     for text in ledger.unmet:
         printer.line(f"claim not met: {clean(text)}")
     for text in ledger.faults:

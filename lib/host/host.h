@@ -61,6 +61,7 @@ struct nvc_host {
 	uint32_t next_s2; /* never 0 */
 	uint32_t num_connections;
 	uint32_t num_networks; /* connections of the network, failed TLS handshakes included */
+	uint32_t num_timeouts; /* waits for the controller that ran out */
 	/* the generated PSK in use and the one before; nvc_host_keep_psk */
 	bool has_psk, has_previous_psk;
 	struct nvc_tls_psk psk, previous_psk;

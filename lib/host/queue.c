@@ -182,6 +182,7 @@ enum nvc_result nvc_queue_open(struct nvc_host *host, const struct nvc_queue_opt
 		snprintf(queue->info.label, sizeof(queue->info.label), "io %u", options->qid);
 	result = connect_stream(queue, options, err);
 	if (result != NVC_OK) {
+		host->num_timeouts += result == NVC_E_TIMEOUT;
 		nvc_stream_free(queue->stream);
 		free(queue);
 		return result;
@@ -333,6 +334,11 @@ enum nvc_result nvc_queue_establish(struct nvc_host *host, const struct nvc_queu
 const struct nvc_queue_info *nvc_queue_info(const struct nvc_queue *queue)
 {
 	return &queue->info;
+}
+
+struct nvc_queue *nvc_queue_next(const struct nvc_queue *queue)
+{
+	return queue->next;
 }
 
 void nvc_queue_set_timeout(struct nvc_queue *queue, uint64_t timeout)

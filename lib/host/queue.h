@@ -75,6 +75,7 @@ struct nvc_queue_info {
 	enum nvc_end
 		end; /* how the peer ended the connection; NVC_END_OPEN: it has not, as far as seen */
 	enum nvc_end local_end; /* how we did */
+	bool silent;		/* the last wait for something from the controller ran out */
 	bool term_received;	/* C2HTermReq */
 	struct nvc_term term;
 	/* what the controller did wrong, in words; the first one, and how many */
@@ -139,6 +140,9 @@ enum nvc_result nvc_queue_establish(struct nvc_host *host, const struct nvc_queu
 
 /* nvc_queue_info returns what is known about `queue`; valid as long as the queue. */
 const struct nvc_queue_info *nvc_queue_info(const struct nvc_queue *queue);
+
+/* nvc_queue_next returns the queue that its host opened before this one and still has, or NULL; host->queues is the newest. */
+struct nvc_queue *nvc_queue_next(const struct nvc_queue *queue);
 
 /* nvc_queue_set_timeout changes the timeout of all later calls on `queue`; 0: that of the host. */
 void nvc_queue_set_timeout(struct nvc_queue *queue, uint64_t timeout);

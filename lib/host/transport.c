@@ -76,9 +76,11 @@ enum nvc_result nvc_queue_send_bytes(
 	result = nvc_stream_send(queue->stream, bytes, deadline);
 	if (result == NVC_OK)
 		return NVC_OK;
-	if (result == NVC_E_TIMEOUT)
+	if (result == NVC_E_TIMEOUT) {
+		queue->host->num_timeouts++;
 		return nvc_fail(
 			err, result, "%s: the controller takes no more bytes", queue->info.label);
+	}
 	/* What the controller sent before it closed can still be read: `over` stays as it is. */
 	note_end(queue, result);
 	return say_over(queue, result, err);
@@ -167,13 +169,16 @@ static enum nvc_result receive_more(
 	else
 		result = nvc_stream_recv(queue->stream, queue->rx + queue->rx_end,
 			queue->rx_cap - queue->rx_end, deadline, &num);
+	queue->info.silent = result == NVC_E_TIMEOUT;
 	if (result == NVC_OK) {
 		queue->rx_end += num;
 		return NVC_OK;
 	}
-	if (result == NVC_E_TIMEOUT)
+	if (result == NVC_E_TIMEOUT) {
+		queue->host->num_timeouts++;
 		return nvc_fail(
 			err, result, "%s: the controller sent nothing in time", queue->info.label);
+	}
 	queue->over = result;
 	note_end(queue, result);
 	if (queue->rx_end > queue->rx_start)
