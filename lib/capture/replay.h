@@ -41,6 +41,7 @@ struct nvc_replay_sink {
 struct nvc_replay_options {
 	struct nvc_slice keylog; /* NSS format, beside what the file holds; may be empty */
 	unsigned int judge;	 /* set of enum nvc_observer_judge; 0: both */
+	bool brief;		 /* only violations and what is not judged are told: much faster */
 };
 
 enum nvc_replay_verdict { NVC_REPLAY_CLEAN, NVC_REPLAY_VIOLATED, NVC_REPLAY_CANNOT_JUDGE };

@@ -35,11 +35,13 @@ void nvc_observer_free(struct nvc_observer *observer)
 {
 	if (!observer)
 		return;
-	while (observer->conns) {
-		struct nvc_obs_conn *conn = observer->conns;
+	for (size_t i = 0; i < NVC_OBS_BUCKETS; i++) {
+		while (observer->buckets[i]) {
+			struct nvc_obs_conn *conn = observer->buckets[i];
 
-		observer->conns = conn->next;
-		free_conn(conn);
+			observer->buckets[i] = conn->next;
+			free_conn(conn);
+		}
 	}
 	free(observer->challenges);
 	free(observer);
@@ -47,7 +49,7 @@ void nvc_observer_free(struct nvc_observer *observer)
 
 static struct nvc_obs_conn **find_conn(struct nvc_observer *observer, unsigned int id)
 {
-	struct nvc_obs_conn **place = &observer->conns;
+	struct nvc_obs_conn **place = &observer->buckets[id % NVC_OBS_BUCKETS];
 
 	while (*place && (*place)->id != id)
 		place = &(*place)->next;
@@ -125,9 +127,9 @@ void nvc_obs_host_is_bent(struct nvc_obs_conn *conn, const char *why)
 enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int conn, bool tls,
 	uint64_t time, const char *label)
 {
-	struct nvc_obs_conn *opened;
+	struct nvc_obs_conn **place = find_conn(observer, conn), *opened;
 
-	if (*find_conn(observer, conn))
+	if (*place)
 		return NVC_E_STATE;
 	if (observer->num_conns == NVC_OBSERVER_MAX_CONNECTIONS)
 		return NVC_E_NO_SPACE;
@@ -137,8 +139,7 @@ enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int co
 	opened->observer = observer;
 	opened->id = conn;
 	opened->tls = tls;
-	opened->next = observer->conns;
-	observer->conns = opened;
+	*place = opened;
 	observer->num_conns++;
 	observer->now = time;
 	tell_event(opened, NVC_OBSERVED_OPEN, NVC_H2C, label ? label : "");

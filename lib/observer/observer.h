@@ -39,7 +39,7 @@ struct nvc_observed_packet {
 };
 
 /* Whom the observer tells; both are called from within nvc_observer_open, _bytes and _end.
- * Either may be NULL. */
+ * Either may be NULL; without `packet` no text is made. */
 struct nvc_observer_sink {
 	void *self;
 	/* `packet` violates `req`: the first time on this connection; further ones are only
@@ -50,9 +50,9 @@ struct nvc_observer_sink {
 };
 
 enum {
-	NVC_OBSERVER_MAX_PDU = 1 << 20,	     /* a longer PLEN ends the judging of that direction */
-	NVC_OBSERVER_MAX_CONNECTIONS = 4096, /* open at once */
-	NVC_OBSERVER_MAX_COMMANDS = 1024,    /* outstanding on one connection */
+	NVC_OBSERVER_MAX_PDU = 1 << 20,	      /* a longer PLEN ends the judging of that direction */
+	NVC_OBSERVER_MAX_CONNECTIONS = 16384, /* open at once */
+	NVC_OBSERVER_MAX_COMMANDS = 1024,     /* outstanding on one connection */
 	NVC_OBSERVER_MAX_CHALLENGES = 4096, /* remembered for freshness; the oldest are forgotten */
 };
 

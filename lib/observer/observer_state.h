@@ -11,6 +11,7 @@ enum {
 	NVC_OBS_MAX_MESSAGE = 8192, /* data of one authentication command that is kept */
 	NVC_OBS_MAX_T_IDS = 8,
 	NVC_OBS_CHALLENGE_KEY = 32, /* bytes of C1 that are remembered */
+	NVC_OBS_BUCKETS = 4096,
 };
 
 /* The time-out of a transaction where KATO is 0, in nanoseconds (Base 2.2, 8.3.4). */
@@ -84,7 +85,7 @@ struct nvc_obs_transaction {
 
 struct nvc_obs_conn {
 	struct nvc_observer *observer;
-	struct nvc_obs_conn *next;
+	struct nvc_obs_conn *next; /* in its bucket */
 	unsigned int id;
 	bool tls;
 	struct nvc_obs_stream streams[2]; /* by enum nvc_direction */
@@ -125,7 +126,7 @@ struct nvc_observer {
 	unsigned int packets;
 	uint64_t now;
 	uint64_t patience; /* nanoseconds after which a controller may have dropped a transaction */
-	struct nvc_obs_conn *conns;
+	struct nvc_obs_conn *buckets[NVC_OBS_BUCKETS]; /* by id */
 	unsigned int num_conns;
 	struct nvc_obs_challenge *challenges; /* a ring once it has reached its limit */
 	size_t num_challenges, cap_challenges, next_challenge;
