@@ -24,7 +24,7 @@ struct nvc_observer *nvc_observer_new(const struct nvc_observer_sink *sink, unsi
 static void free_conn(struct nvc_obs_conn *conn)
 {
 	for (size_t i = 0; i < conn->num_commands; i++)
-		free(conn->commands[i].message);
+		nvc_obs_drop_command(&conn->commands[i]);
 	free(conn->commands);
 	free(conn->streams[NVC_H2C].data);
 	free(conn->streams[NVC_C2H].data);
@@ -90,26 +90,46 @@ bool nvc_obs_judges(const struct nvc_obs_conn *conn, enum nvc_observer_judge sid
 	return conn->observer->judge & (unsigned int)side;
 }
 
+/* `conn` may be NULL: then it is not known what was told of `id` before. */
+static void report(struct nvc_observer *observer, struct nvc_obs_conn *conn, unsigned int id,
+	enum req_id req, unsigned int packet, const char *expected, const char *seen)
+{
+	observer->violations[req]++;
+	if (conn && conn->reported[req])
+		return;
+	if (conn)
+		conn->reported[req] = true;
+	if (observer->sink.violation)
+		observer->sink.violation(observer->sink.self, req, expected, seen, packet, id);
+}
+
+static bool judges(const struct nvc_observer *observer, enum req_id req)
+{
+	bool of_host = nvc_requirement(req)->area == NVC_AREA_HOST;
+
+	return observer->judge & (unsigned int)(of_host ? NVC_JUDGE_HOST : NVC_JUDGE_CONTROLLER);
+}
+
 void nvc_obs_violated(
 	struct nvc_obs_conn *conn, enum req_id req, const char *expected, const char *format, ...)
 {
-	struct nvc_observer *observer = conn->observer;
-	bool of_host = nvc_requirement(req)->area == NVC_AREA_HOST;
 	char seen[200];
 	va_list args;
 
-	if (!nvc_obs_judges(conn, of_host ? NVC_JUDGE_HOST : NVC_JUDGE_CONTROLLER))
+	if (!judges(conn->observer, req))
 		return;
-	observer->violations[req]++;
-	if (conn->reported[req])
-		return;
-	conn->reported[req] = true;
 	va_start(args, format);
 	vsnprintf(seen, sizeof(seen), format, args);
 	va_end(args);
-	if (observer->sink.violation)
-		observer->sink.violation(
-			observer->sink.self, req, expected, seen, observer->packets, conn->id);
+	report(conn->observer, conn, conn->id, req, conn->observer->packets, expected, seen);
+}
+
+void nvc_observer_report(struct nvc_observer *observer, unsigned int conn, enum req_id req,
+	unsigned int packet, const char *expected, const char *seen)
+{
+	if (judges(observer, req))
+		report(observer, *find_conn(observer, conn), conn, req,
+			packet ? packet : observer->packets, expected, seen);
 }
 
 void nvc_obs_host_is_bent(struct nvc_obs_conn *conn, const char *why)

@@ -32,6 +32,7 @@ struct nvc_obs_connect {
 	uint32_t kato;
 	bool subnqn_bad, hostnqn_bad;
 	uint64_t pair; /* a hash of host NQN and subsystem NQN */
+	char *names;   /* both, with their NULs, where somebody wants to know */
 };
 
 /* An outstanding command. */
@@ -39,7 +40,8 @@ struct nvc_obs_command {
 	uint16_t cid;
 	uint8_t opc, fctype, sgl_id;
 	uint32_t sgl_len;
-	bool after_term; /* sent after an H2CTermReq */
+	bool after_term;     /* sent after an H2CTermReq */
+	unsigned int packet; /* its PDU, or that of the last part of its data */
 	struct nvc_obs_connect connect;
 	struct { /* of Authentication Send and Receive */
 		uint8_t spsp0, spsp1, secp;
@@ -155,6 +157,9 @@ void nvc_obs_pdu(struct nvc_obs_conn *conn, enum nvc_direction direction, struct
 /* nvc_obs_find returns the outstanding command `cid`; NULL where there is none or the host is
  * bent. */
 struct nvc_obs_command *nvc_obs_find(struct nvc_obs_conn *conn, uint16_t cid);
+
+/* nvc_obs_drop_command frees what `command` holds. */
+void nvc_obs_drop_command(struct nvc_obs_command *command);
 
 /* nvc_obs_command_sent takes a CapsuleCmd. */
 void nvc_obs_command_sent(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu);
