@@ -25,7 +25,8 @@ struct wish {
 
 static void on_event(void *self, const struct nvc_replay_event *event)
 {
-	static const char *const kinds[] = {"open", "pdu", "end", "note", "unjudged", "violation"};
+	static const char *const kinds[] = {
+		"open", "pdu", "end", "note", "unjudged", "violation", "check", "association"};
 	const struct wish *wish = self;
 	json_t *line;
 
