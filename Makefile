@@ -176,10 +176,15 @@ dist: ## a source archive of HEAD
 $(BUILD)/bench: $(BUILD)/tests/bench/bench.o $(call obj,$(filter-out harness/engine/main.c,$(ENGINE_SRC)) $(SUITE_SRC)) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(PKG_LIBS)
 
-.PHONY: bench
-bench: $(BUILD)/bench $(ENGINE) ## cost of a case over its Diffie-Hellman operations, and of the whole run
+$(BUILD)/make_capture $(BUILD)/bare_loop: $(BUILD)/%: $(BUILD)/tests/bench/%.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(PKG_LIBS)
+
+.PHONY: bench bench-replay
+bench: $(BUILD)/bench $(ENGINE) bench-replay ## cost of a case over its Diffie-Hellman operations, of the whole run, of replay
 	$(BUILD)/bench
 	$(PYTHON) tests/bench/whole_run.py $(JOBS)
+bench-replay: $(ENGINE) $(BUILD)/make_capture $(BUILD)/bare_loop
+	$(PYTHON) tests/bench/replay_speed.py $(BUILD)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

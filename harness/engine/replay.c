@@ -11,7 +11,7 @@
 #include "capture/replay.h"
 #include "harness/engine/events.h"
 
-enum { MAX_KEYLOG = 64 << 20 };
+enum { MAX_KEYLOG = 64 << 20, READ_BUFFER = 256 << 10 };
 
 static const char *side_of(enum req_id req)
 {
@@ -25,7 +25,8 @@ struct wish {
 
 static void on_event(void *self, const struct nvc_replay_event *event)
 {
-	static const char *const kinds[] = {"open", "pdu", "end", "note", "unjudged", "violation"};
+	static const char *const kinds[] = {
+		"open", "pdu", "end", "note", "unjudged", "violation", "check", "association"};
 	const struct wish *wish = self;
 	json_t *line;
 
@@ -119,8 +120,10 @@ static enum nvc_result open_capture(const char *path, FILE **in, struct nvc_erro
 	*in = fopen(path, "rb");
 	if (!*in)
 		return nvc_fail(err, NVC_E_INVALID, "%s: %s", path, strerror(errno));
-	if (fstat(fileno(*in), &about) == 0 && S_ISREG(about.st_mode))
+	if (fstat(fileno(*in), &about) == 0 && S_ISREG(about.st_mode)) {
+		setvbuf(*in, NULL, _IOFBF, READ_BUFFER);
 		return NVC_OK;
+	}
 	fclose(*in);
 	*in = NULL;
 	return nvc_fail(err, NVC_E_INVALID, "%s: is no ordinary file", path);
@@ -154,6 +157,7 @@ enum nvc_result engine_replay(const json_t *config, struct nvc_error *err)
 	if (result != NVC_OK)
 		goto out;
 	options.keylog = nvc_slice_of(keylog, keylog_len);
+	options.brief = !wish.conversation;
 	events_write(STDOUT_FILENO, json_pack("{s:s, s:s}", "event", "replay-start", "file", path));
 	result = nvc_replay(in, &options, &sink, &done, &why);
 	if (result == NVC_OK)

@@ -11,86 +11,158 @@
 enum {
 	BLOCK_HEAD = 8,
 	BLOCK_MIN = 12,
+	BLOCK_TAIL = 4, /* the length once more */
 	SECRETS_HEAD = 8,
 	MAX_SECRETS = 16 << 20, /* bytes of one block of secrets */
+	STEP = 1 << 16,
 };
 
 /* ---- secrets ---- */
 
-struct walk {
-	FILE *in;
-	bool swapped; /* the section is in the other byte order */
+struct nvc_file_walk {
 	struct nvc_keylog *keylog;
 	size_t num;
+	bool over;    /* what follows is no pcapng */
+	bool swapped; /* the section is in the other byte order */
+	bool begun;   /* the first block was a section */
+	uint8_t head[BLOCK_HEAD + 4];
+	size_t head_len;
+	uint64_t skip;	  /* bytes until the next block */
+	uint8_t *secrets; /* body of a block of secrets that is not whole */
+	size_t secrets_len, secrets_size;
 };
 
-static uint32_t get(const struct walk *walk, const uint8_t *in)
+struct nvc_file_walk *nvc_file_walk_new(struct nvc_keylog *keylog)
+{
+	struct nvc_file_walk *walk = calloc(1, sizeof(*walk));
+
+	if (walk)
+		walk->keylog = keylog;
+	return walk;
+}
+
+static void drop_secrets(struct nvc_file_walk *walk)
+{
+	if (walk->secrets)
+		explicit_bzero(walk->secrets, walk->secrets_len);
+	free(walk->secrets);
+	walk->secrets = NULL;
+	walk->secrets_len = walk->secrets_size = 0;
+}
+
+void nvc_file_walk_free(struct nvc_file_walk *walk)
+{
+	if (walk)
+		drop_secrets(walk);
+	free(walk);
+}
+
+static uint32_t get(const struct nvc_file_walk *walk, const uint8_t *in)
 {
 	const uint32_t value = (uint32_t)nvc_get_le(in, 4);
 
 	return walk->swapped ? __builtin_bswap32(value) : value;
 }
 
-/* Takes the body of a block of secrets, `len` bytes with its type and length. */
-static bool take_secrets(struct walk *walk, size_t len)
+/* Takes a block of secrets, whole but for its head. */
+static void take_secrets(struct nvc_file_walk *walk)
 {
-	uint8_t head[SECRETS_HEAD];
-	uint8_t *text;
-	size_t text_len;
+	const size_t len = walk->secrets_size - SECRETS_HEAD;
+	const size_t text_len = get(walk, walk->secrets + 4);
 
-	if (len < SECRETS_HEAD || len > MAX_SECRETS || fread(head, sizeof(head), 1, walk->in) != 1)
-		return false;
-	len -= sizeof(head);
-	text = malloc(len + 1);
-	if (!text || fread(text, 1, len, walk->in) != len) {
-		free(text);
-		return false;
+	if (get(walk, walk->secrets) == NVC_PCAPNG_TLS_KEY_LOG)
+		walk->num += nvc_keylog_add(walk->keylog, nvc_slice_of(walk->secrets + SECRETS_HEAD,
+								  text_len < len ? text_len : len));
+	drop_secrets(walk);
+}
+
+/* The head of a block is there: what of it has to be passed over or kept. */
+static bool take_head(struct nvc_file_walk *walk)
+{
+	const bool section = nvc_get_le(walk->head, 4) == NVC_PCAPNG_SECTION;
+	uint32_t total, magic;
+
+	if (section) {
+		magic = (uint32_t)nvc_get_le(walk->head + BLOCK_HEAD, 4);
+		walk->swapped = magic == __builtin_bswap32(NVC_PCAPNG_MAGIC);
+		walk->begun = walk->swapped || magic == NVC_PCAPNG_MAGIC;
 	}
-	text_len = get(walk, head + 4);
-	if (get(walk, head) == NVC_PCAPNG_TLS_KEY_LOG)
-		walk->num += nvc_keylog_add(
-			walk->keylog, nvc_slice_of(text, text_len < len ? text_len : len));
-	explicit_bzero(text, len);
-	free(text);
+	total = get(walk, walk->head + 4);
+	if (!walk->begun || total < BLOCK_MIN || total % 4 || total < walk->head_len)
+		return false;
+	walk->skip = total - walk->head_len;
+	if (get(walk, walk->head) == NVC_PCAPNG_SECRETS) {
+		walk->secrets_size = total - BLOCK_HEAD - BLOCK_TAIL;
+		if (walk->secrets_size < SECRETS_HEAD || walk->secrets_size > MAX_SECRETS)
+			return false;
+		walk->skip = BLOCK_TAIL;
+		walk->secrets = malloc(walk->secrets_size);
+		return walk->secrets != NULL;
+	}
 	return true;
 }
 
-/* Takes one block; false at the end, or where the blocks make no sense. */
-static bool take_block(struct walk *walk)
+/* The head of a section has its byte order in it, so it is longer. */
+static size_t head_size(const struct nvc_file_walk *walk)
 {
-	uint8_t head[BLOCK_HEAD], magic[4];
-	size_t total, taken = BLOCK_HEAD;
+	return walk->head_len >= 4 && nvc_get_le(walk->head, 4) == NVC_PCAPNG_SECTION
+		       ? BLOCK_HEAD + 4
+		       : BLOCK_HEAD;
+}
 
-	if (fread(head, sizeof(head), 1, walk->in) != 1)
-		return false;
-	if (nvc_get_le(head, 4) == NVC_PCAPNG_SECTION) {
-		if (fread(magic, sizeof(magic), 1, walk->in) != 1)
-			return false;
-		taken += sizeof(magic);
-		walk->swapped = nvc_get_le(magic, 4) == __builtin_bswap32(NVC_PCAPNG_MAGIC);
-		if (!walk->swapped && nvc_get_le(magic, 4) != NVC_PCAPNG_MAGIC)
-			return false;
+void nvc_file_walk_feed(struct nvc_file_walk *walk, struct nvc_slice bytes)
+{
+	while (bytes.len && !walk->over) {
+		size_t len = bytes.len;
+
+		if (walk->secrets) {
+			const size_t room = walk->secrets_size - walk->secrets_len;
+
+			len = len < room ? len : room;
+			memcpy(walk->secrets + walk->secrets_len, bytes.data, len);
+			walk->secrets_len += len;
+			if (walk->secrets_len == walk->secrets_size)
+				take_secrets(walk);
+		} else if (walk->skip) {
+			len = len < walk->skip ? len : (size_t)walk->skip;
+			walk->skip -= len;
+		} else {
+			const size_t room =
+				(walk->head_len < 4 ? 4 : head_size(walk)) - walk->head_len;
+
+			len = len < room ? len : room;
+			memcpy(walk->head + walk->head_len, bytes.data, len);
+			walk->head_len += len;
+			if (walk->head_len > 4 && walk->head_len == head_size(walk)) {
+				walk->over = !take_head(walk);
+				walk->head_len = 0;
+			}
+		}
+		bytes = nvc_slice_sub(bytes, len, bytes.len);
 	}
-	total = get(walk, head + 4);
-	if (total < BLOCK_MIN || total % 4 || total < taken)
-		return false;
-	if (get(walk, head) == NVC_PCAPNG_SECRETS)
-		return take_secrets(walk, total - taken - 4) && fseek(walk->in, 4, SEEK_CUR) == 0;
-	return fseek(walk->in, (long)(total - taken), SEEK_CUR) == 0;
+}
+
+size_t nvc_file_walk_secrets(const struct nvc_file_walk *walk)
+{
+	return walk->num;
 }
 
 size_t nvc_file_secrets(FILE *in, struct nvc_keylog *keylog)
 {
-	struct walk walk = {.in = in, .keylog = keylog};
-	uint8_t first[4];
+	struct nvc_file_walk *walk = nvc_file_walk_new(keylog);
+	uint8_t *step = malloc(STEP);
+	size_t len, num = 0;
 
-	if (fread(first, sizeof(first), 1, in) == 1 && nvc_get_le(first, 4) == NVC_PCAPNG_SECTION) {
-		rewind(in);
-		while (take_block(&walk))
-			;
-	}
+	while (walk && step && !walk->over && (len = fread(step, 1, STEP, in)) > 0)
+		nvc_file_walk_feed(walk, nvc_slice_of(step, len));
+	if (walk)
+		num = walk->num;
+	if (step)
+		explicit_bzero(step, STEP);
+	free(step);
+	nvc_file_walk_free(walk);
 	rewind(in);
-	return walk.num;
+	return num;
 }
 
 /* ---- packets ---- */

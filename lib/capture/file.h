@@ -12,6 +12,19 @@
  * secrets. */
 size_t nvc_file_secrets(FILE *in, struct nvc_keylog *keylog);
 
+/* The same for a file that is read once, as it comes: what walks over its bytes. `keylog` is borrowed. NULL without memory. */
+struct nvc_file_walk;
+struct nvc_file_walk *nvc_file_walk_new(struct nvc_keylog *keylog);
+
+/* nvc_file_walk_feed takes the next bytes of the file; those of a file that is no pcapng are passed over. */
+void nvc_file_walk_feed(struct nvc_file_walk *walk, struct nvc_slice bytes);
+
+/* nvc_file_walk_secrets returns the number of secrets so far. */
+size_t nvc_file_walk_secrets(const struct nvc_file_walk *walk);
+
+/* nvc_file_walk_free ends the walk; NULL is allowed. */
+void nvc_file_walk_free(struct nvc_file_walk *walk);
+
 /* One packet. `data` is valid until the next call. */
 struct nvc_packet {
 	uint64_t frame; /* its number in the file, from 1 */

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/hash.h"
+#include "wire/auth.h"
+
 enum { NUM_BUCKETS = 1024, NOBODY = 0x7fffffff };
 
 struct row {
@@ -58,6 +61,18 @@ const struct nvc_keylog_entry *nvc_keylog_find(
 	const struct row *row = find(keylog, random);
 
 	return row ? &row->entry : NULL;
+}
+
+const struct nvc_secret *nvc_keylog_exponent(
+	const struct nvc_keylog *keylog, struct nvc_slice public_value)
+{
+	struct nvc_secret id = {.len = 0};
+	const struct row *row;
+
+	if (!keylog->num || nvc_hash(NVC_HASH_SHA256, public_value, &id) != NVC_OK)
+		return NULL;
+	row = find(keylog, id.data);
+	return row && row->entry.exponent.len ? &row->entry.exponent : NULL;
 }
 
 static struct row *add_row(struct nvc_keylog *keylog, const uint8_t *random)
@@ -130,26 +145,31 @@ static struct nvc_slice take_word(struct nvc_slice *line)
 
 static bool take_line(struct nvc_keylog *keylog, struct nvc_slice line)
 {
-	static const char *const labels[] = {"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0",
-		"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET"};
+	enum { EXPONENT = 4, NUM_LABELS };
+	static const char *const labels[NUM_LABELS] = {"CLIENT_TRAFFIC_SECRET_0",
+		"SERVER_TRAFFIC_SECRET_0", "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+		"SERVER_HANDSHAKE_TRAFFIC_SECRET", [EXPONENT] = NVC_DHCHAP_EXPONENT_LABEL};
 	const struct nvc_slice label = take_word(&line);
 	uint8_t random[NVC_TLS_RANDOM_LEN];
 	struct nvc_secret secret;
 	struct row *row;
 	size_t which = 0;
 
-	while (which < 4 && !nvc_slice_equal(label, nvc_slice_str(labels[which])))
+	while (which < NUM_LABELS && !nvc_slice_equal(label, nvc_slice_str(labels[which])))
 		which++;
-	if (which == 4 || read_hex(take_word(&line), random, sizeof(random)) != sizeof(random))
+	if (which == NUM_LABELS ||
+		read_hex(take_word(&line), random, sizeof(random)) != sizeof(random))
 		return false;
 	secret.len = read_hex(take_word(&line), secret.data, sizeof(secret.data));
-	if (secret.len != 32 && secret.len != 48)
+	if (which == EXPONENT ? !secret.len : secret.len != 32 && secret.len != 48)
 		return false;
 	row = find(keylog, random);
 	if (!row)
 		row = add_row(keylog, random);
 	if (row && which < 2)
 		row->entry.traffic[which] = secret;
+	else if (row && which == EXPONENT)
+		row->entry.exponent = secret;
 	else if (row)
 		row->entry.handshake = true;
 	nvc_secret_wipe(&secret);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* TLS key logs in NSS format (draft-ietf-tls-keylogfile): the traffic secrets of TLS 1.3 by the random of ClientHello. */
+/*
+ * TLS key logs in NSS format (draft-ietf-tls-keylogfile): the traffic secrets of TLS 1.3 by the random of ClientHello; and, in
+ * lines of the same form, the ephemeral exponents of DH-HMAC-CHAP (NVC_DHCHAP_EXPONENT_LABEL).
+ */
 #ifndef NVC_CAPTURE_KEYLOG_H
 #define NVC_CAPTURE_KEYLOG_H
 
-#include "crypto/secret.h"
+#include "crypto/dhchap.h"
 
 enum { NVC_TLS_RANDOM_LEN = 32, NVC_KEYLOG_MAX = 1 << 16 /* secrets that are kept */ };
 
@@ -11,6 +14,7 @@ enum { NVC_TLS_RANDOM_LEN = 32, NVC_KEYLOG_MAX = 1 << 16 /* secrets that are kep
 struct nvc_keylog_entry {
 	struct nvc_secret traffic[2]; /* CLIENT_ and SERVER_TRAFFIC_SECRET_0 */
 	bool handshake;		      /* its handshake secrets are there */
+	struct nvc_secret exponent;   /* of a public value, not of a connection */
 };
 
 struct nvc_keylog;
@@ -29,5 +33,9 @@ size_t nvc_keylog_add(struct nvc_keylog *keylog, struct nvc_slice text);
  * nvc_keylog_add. */
 const struct nvc_keylog_entry *nvc_keylog_find(
 	const struct nvc_keylog *keylog, const uint8_t random[NVC_TLS_RANDOM_LEN]);
+
+/* nvc_keylog_exponent returns the private exponent of a public value as it is on the wire, or NULL. Valid as above. */
+const struct nvc_secret *nvc_keylog_exponent(
+	const struct nvc_keylog *keylog, struct nvc_slice public_value);
 
 #endif

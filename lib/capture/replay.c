@@ -6,96 +6,70 @@
 #include <string.h>
 
 #include "capture/file.h"
-#include "capture/reassembly.h"
-#include "capture/tls13.h"
+#include "capture/replay_state.h"
 #include "wire/text.h"
 
 enum {
 	PORT_SUBSYSTEM = 4420,
 	PORT_DISCOVERY = 8009,
-	NUM_PORTS = 65536,
-	HEAD_LEN = 8, /* of a stream, enough to tell what it is */
-};
-
-enum what {
-	UNKNOWN, /* its first bytes have not come */
-	PLAIN,
-	TLS,
-	FOREIGN, /* not ours */
-	GIVEN_UP,
-};
-
-struct replay {
-	struct nvc_replay_sink sink;
-	struct nvc_replay_result *result;
-	struct nvc_observer *observer;
-	struct nvc_reassembly *reassembly;
-	struct nvc_keylog *keylog;
-	uint64_t frame, time;
-	bool clock_jumped;
-	unsigned int foreign_tls;
-	uint8_t ports[NUM_PORTS / 8]; /* where NVMe/TCP was found */
-};
-
-/* A connection of TCP. Side `host` is the one that asks. */
-struct flow {
-	struct replay *replay;
-	struct nvc_tcp_conn *conn;
-	unsigned int id;
-	enum what what;
-	int host;
-	uint8_t head[HEAD_LEN];
-	size_t head_len;
-	struct nvc_tls13 *tls;
-	bool observed; /* the observer knows it */
-	bool unjudged; /* some part was not judged */
-	bool ended[2];
+	HEAD_LEN = NVC_REPLAY_HEAD_LEN,
 };
 
 /* ---- telling ---- */
 
-static void tell(struct replay *replay, struct nvc_replay_event event)
+void nvc_replay_tell(struct nvc_replay_state *replay, struct nvc_replay_event event)
 {
-	event.frame = replay->frame;
+	if (!event.frame)
+		event.frame = replay->frame;
 	event.time = replay->time;
 	if (replay->sink.event)
 		replay->sink.event(replay->sink.self, &event);
 }
 
-static void cannot_judge(struct replay *replay, unsigned int conn, const char *why)
+void nvc_replay_cannot_judge(struct nvc_replay_state *replay, unsigned int conn, const char *why)
 {
-	tell(replay,
+	nvc_replay_tell(replay,
 		(struct nvc_replay_event){.kind = NVC_REPLAY_UNJUDGED, .conn = conn, .text = why});
 	if (!replay->result->reason[0])
 		snprintf(replay->result->reason, sizeof(replay->result->reason), "%s", why);
 }
 
 /* Gives up the rest of a connection that holds NVMe/TCP. */
-static void give_up(struct flow *flow, const char *why)
+static void give_up(struct nvc_flow *flow, const char *why)
 {
-	struct replay *replay = flow->replay;
+	struct nvc_replay_state *replay = flow->replay;
 
 	if (!flow->unjudged)
 		replay->result->unjudged++;
 	flow->unjudged = true;
-	flow->what = GIVEN_UP;
+	flow->kind = NVC_FLOW_GIVEN_UP;
 	if (flow->observed)
 		nvc_observer_forget(replay->observer, flow->id);
 	flow->observed = false;
-	cannot_judge(replay, flow->id, why);
+	nvc_replay_cannot_judge(replay, flow->id, why);
+}
+
+uint64_t nvc_replay_frame(const struct nvc_replay_state *replay, unsigned int packet)
+{
+	const unsigned int last = nvc_observer_packets(replay->observer);
+
+	return packet && packet < last && last - packet < NVC_REPLAY_PDUS
+		       ? replay->frames[packet % NVC_REPLAY_PDUS]
+		       : replay->frame;
 }
 
 static void on_violation(void *self, enum req_id req, const char *expected, const char *seen,
 	unsigned int pdu, unsigned int conn)
 {
-	struct replay *replay = self;
+	struct nvc_replay_state *replay = self;
 
-	tell(replay, (struct nvc_replay_event){.kind = NVC_REPLAY_VIOLATION,
-			     .conn = conn,
-			     .pdu = pdu,
-			     .text = seen,
-			     .req = req,
-			     .expected = expected});
+	nvc_replay_tell(replay, (struct nvc_replay_event){.kind = NVC_REPLAY_VIOLATION,
+					.frame = nvc_replay_frame(replay, pdu),
+					.conn = conn,
+					.pdu = pdu,
+					.text = seen,
+					.req = req,
+					.expected = expected});
 }
 
 static void on_packet(void *self, const struct nvc_observed_packet *packet)
@@ -106,13 +80,13 @@ static void on_packet(void *self, const struct nvc_observed_packet *packet)
 		[NVC_OBSERVED_END] = NVC_REPLAY_END,
 		[NVC_OBSERVED_NOTE] = NVC_REPLAY_NOTE,
 	};
-	struct replay *replay = self;
+	struct nvc_replay_state *replay = self;
 
-	tell(replay, (struct nvc_replay_event){.kind = kinds[packet->kind],
-			     .conn = packet->conn,
-			     .direction = packet->direction,
-			     .pdu = packet->packet,
-			     .text = packet->text});
+	nvc_replay_tell(replay, (struct nvc_replay_event){.kind = kinds[packet->kind],
+					.conn = packet->conn,
+					.direction = packet->direction,
+					.pdu = packet->packet,
+					.text = packet->text});
 }
 
 /* ---- what a connection is ---- */
@@ -132,9 +106,9 @@ static void put_end(struct nvc_text *text, const struct nvc_tcp_ends *ends, int 
 	nvc_text_add(text, ":%u", ends->port[side]);
 }
 
-static bool observe(struct flow *flow, bool tls)
+static bool observe(struct nvc_flow *flow, bool tls)
 {
-	struct replay *replay = flow->replay;
+	struct nvc_replay_state *replay = flow->replay;
 	const struct nvc_tcp_ends *ends = &flow->conn->ends;
 	const uint16_t port = ends->port[!flow->host];
 	char label[160];
@@ -155,7 +129,7 @@ static bool observe(struct flow *flow, bool tls)
 	return true;
 }
 
-static bool is_nvme_port(const struct flow *flow)
+static bool is_nvme_port(const struct nvc_flow *flow)
 {
 	const uint16_t port = flow->conn->ends.port[!flow->host];
 
@@ -180,19 +154,19 @@ static bool is_client_hello(const uint8_t head[HEAD_LEN])
 static void on_tls_bytes(void *self, int side, struct nvc_slice bytes);
 static void on_tls_alert(void *self, int side, uint8_t description);
 
-static void begin_tls(struct flow *flow)
+static void begin_tls(struct nvc_flow *flow)
 {
 	const struct nvc_tls13_sink sink = {flow, on_tls_bytes, on_tls_alert};
 
 	flow->tls = nvc_tls13_new(flow->replay->keylog, &sink);
 	if (flow->tls)
-		flow->what = TLS;
+		flow->kind = NVC_FLOW_TLS;
 	else
 		give_up(flow, "no memory for a TLS connection");
 }
 
 /* Decides by the first bytes, which `flow->host` sent; they are all that is known. */
-static void decide(struct flow *flow)
+static void decide(struct nvc_flow *flow)
 {
 	/* On its own ports a host that begins with anything else is one that breaks the rules. */
 	const bool bent = flow->conn->from_start && is_nvme_port(flow);
@@ -200,35 +174,40 @@ static void decide(struct flow *flow)
 	if (is_client_hello(flow->head))
 		begin_tls(flow);
 	else if (is_icreq(flow->head) || bent)
-		flow->what = observe(flow, false) ? PLAIN : GIVEN_UP;
+		flow->kind = observe(flow, false) ? NVC_FLOW_PLAIN : NVC_FLOW_GIVEN_UP;
 	else if (!flow->conn->from_start && is_nvme_port(flow))
 		give_up(flow, "the connection began before the capture");
 	else
-		flow->what = FOREIGN;
+		flow->kind = NVC_FLOW_FOREIGN;
 }
 
 /* ---- bytes ---- */
 
-static void judge(struct flow *flow, int side, struct nvc_slice bytes)
+static void judge(struct nvc_flow *flow, int side, struct nvc_slice bytes)
 {
-	struct replay *replay = flow->replay;
+	struct nvc_replay_state *replay = flow->replay;
+	unsigned int before = nvc_observer_packets(replay->observer);
 
+	replay->current = flow;
 	nvc_observer_bytes(replay->observer, flow->id, side == flow->host, bytes, replay->time);
+	replay->current = NULL;
+	while (before++ < nvc_observer_packets(replay->observer))
+		replay->frames[before % NVC_REPLAY_PDUS] = replay->frame;
 }
 
 /* What TLS decrypted. `side` 0 is the client, which is the host. */
 static void on_tls_bytes(void *self, int side, struct nvc_slice bytes)
 {
-	struct flow *flow = self;
+	struct nvc_flow *flow = self;
 	const int of_conn = side == 0 ? flow->host : !flow->host;
 
-	if (flow->what != TLS)
+	if (flow->kind != NVC_FLOW_TLS)
 		return;
 	if (!flow->observed) {
 		const bool icreq = side == 0 && bytes.len >= HEAD_LEN && is_icreq(bytes.data);
 
 		if (!icreq && !nvc_tls13_names_nvme(flow->tls) && !is_nvme_port(flow)) {
-			flow->what = FOREIGN;
+			flow->kind = NVC_FLOW_FOREIGN;
 			return;
 		}
 		if (!observe(flow, true))
@@ -237,9 +216,9 @@ static void on_tls_bytes(void *self, int side, struct nvc_slice bytes)
 	judge(flow, of_conn, bytes);
 }
 
-static void end_side(struct flow *flow, int side, const char *how)
+static void end_side(struct nvc_flow *flow, int side, const char *how)
 {
-	struct replay *replay = flow->replay;
+	struct nvc_replay_state *replay = flow->replay;
 
 	if (flow->observed && !flow->ended[side])
 		nvc_observer_end(replay->observer, flow->id, side == flow->host, how, replay->time);
@@ -248,24 +227,24 @@ static void end_side(struct flow *flow, int side, const char *how)
 
 static void on_tls_alert(void *self, int side, uint8_t description)
 {
-	struct flow *flow = self;
+	struct nvc_flow *flow = self;
 
 	end_side(flow, side == 0 ? flow->host : !flow->host,
 		description == 0 ? "close_notify" : "TLS alert");
 }
 
 /* Whether a TLS connection that cannot be read is, or may be, ours. */
-static void tls_unreadable(struct flow *flow, const char *why)
+static void tls_unreadable(struct nvc_flow *flow, const char *why)
 {
 	if (flow->observed || nvc_tls13_names_nvme(flow->tls) || is_nvme_port(flow)) {
 		give_up(flow, why);
 		return;
 	}
 	flow->replay->foreign_tls++;
-	flow->what = FOREIGN;
+	flow->kind = NVC_FLOW_FOREIGN;
 }
 
-static void take_tls_state(struct flow *flow, enum nvc_tls13_state state)
+static void take_tls_state(struct nvc_flow *flow, enum nvc_tls13_state state)
 {
 	switch (state) {
 	case NVC_TLS13_HELLO:
@@ -288,13 +267,17 @@ static void take_tls_state(struct flow *flow, enum nvc_tls13_state state)
 	}
 }
 
-static void take_tls(struct flow *flow, int side, struct nvc_slice bytes)
+static void take_tls(struct nvc_flow *flow, int side, struct nvc_slice bytes)
 {
-	take_tls_state(flow, nvc_tls13_feed(flow->tls, side == flow->host ? 0 : 1, bytes));
+	const enum nvc_tls13_state state =
+		nvc_tls13_feed(flow->tls, side == flow->host ? 0 : 1, bytes);
+
+	nvc_check_hellos(flow);
+	take_tls_state(flow, state);
 }
 
 /* Collects the first bytes until they tell what the connection is. */
-static struct nvc_slice take_head(struct flow *flow, int side, struct nvc_slice bytes)
+static struct nvc_slice take_head(struct nvc_flow *flow, int side, struct nvc_slice bytes)
 {
 	const struct nvc_slice part = nvc_slice_sub(bytes, 0, HEAD_LEN - flow->head_len);
 
@@ -302,7 +285,7 @@ static struct nvc_slice take_head(struct flow *flow, int side, struct nvc_slice 
 		flow->host = side;
 	if (side != flow->host) {
 		/* Neither NVMe/TCP nor TLS lets the answer come first. */
-		flow->what = FOREIGN;
+		flow->kind = NVC_FLOW_FOREIGN;
 		return nvc_slice_of(NULL, 0);
 	}
 	memcpy(flow->head + flow->head_len, part.data, part.len);
@@ -312,11 +295,11 @@ static struct nvc_slice take_head(struct flow *flow, int side, struct nvc_slice 
 	return nvc_slice_sub(bytes, part.len, bytes.len);
 }
 
-static void take_bytes(struct flow *flow, int side, struct nvc_slice bytes)
+static void take_bytes(struct nvc_flow *flow, int side, struct nvc_slice bytes)
 {
-	if (bytes.len && flow->what == PLAIN)
+	if (bytes.len && flow->kind == NVC_FLOW_PLAIN)
 		judge(flow, side, bytes);
-	else if (bytes.len && flow->what == TLS)
+	else if (bytes.len && flow->kind == NVC_FLOW_TLS)
 		take_tls(flow, side, bytes);
 }
 
@@ -324,8 +307,8 @@ static void take_bytes(struct flow *flow, int side, struct nvc_slice bytes)
 
 static void on_opened(void *self, struct nvc_tcp_conn *conn)
 {
-	struct replay *replay = self;
-	struct flow *flow = calloc(1, sizeof(*flow));
+	struct nvc_replay_state *replay = self;
+	struct nvc_flow *flow = calloc(1, sizeof(*flow));
 
 	replay->result->connections++;
 	conn->user = flow;
@@ -338,14 +321,14 @@ static void on_opened(void *self, struct nvc_tcp_conn *conn)
 
 static void on_bytes(void *self, struct nvc_tcp_conn *conn, int side, struct nvc_slice bytes)
 {
-	struct flow *flow = conn->user;
+	struct nvc_flow *flow = conn->user;
 
 	(void)self;
 	if (!flow)
 		return;
-	if (flow->what == UNKNOWN) {
+	if (flow->kind == NVC_FLOW_UNKNOWN) {
 		bytes = take_head(flow, side, bytes);
-		if (flow->what != UNKNOWN)
+		if (flow->kind != NVC_FLOW_UNKNOWN)
 			take_bytes(flow, side, nvc_slice_of(flow->head, flow->head_len));
 	}
 	take_bytes(flow, side, bytes);
@@ -353,21 +336,21 @@ static void on_bytes(void *self, struct nvc_tcp_conn *conn, int side, struct nvc
 
 static void on_gap(void *self, struct nvc_tcp_conn *conn, int side, const char *why)
 {
-	struct flow *flow = conn->user;
+	struct nvc_flow *flow = conn->user;
 
 	(void)self;
 	(void)side;
 	if (!flow)
 		return;
-	if (flow->what == PLAIN || (flow->what == UNKNOWN && is_nvme_port(flow)))
+	if (flow->kind == NVC_FLOW_PLAIN || (flow->kind == NVC_FLOW_UNKNOWN && is_nvme_port(flow)))
 		give_up(flow, why);
-	else if (flow->what == TLS)
+	else if (flow->kind == NVC_FLOW_TLS)
 		tls_unreadable(flow, why);
 }
 
 static void on_ended(void *self, struct nvc_tcp_conn *conn, int side, bool reset)
 {
-	struct flow *flow = conn->user;
+	struct nvc_flow *flow = conn->user;
 
 	(void)self;
 	if (flow)
@@ -376,17 +359,19 @@ static void on_ended(void *self, struct nvc_tcp_conn *conn, int side, bool reset
 
 static void on_closed(void *self, struct nvc_tcp_conn *conn)
 {
-	struct replay *replay = self;
-	struct flow *flow = conn->user;
+	struct nvc_replay_state *replay = self;
+	struct nvc_flow *flow = conn->user;
 
 	if (!flow)
 		return;
-	if (flow->what == TLS)
+	if (flow->kind == NVC_FLOW_TLS)
 		take_tls_state(flow, nvc_tls13_finish(flow->tls));
-	if (flow->what == TLS && !flow->observed && nvc_tls13_names_nvme(flow->tls))
-		tell(replay, (struct nvc_replay_event){.kind = NVC_REPLAY_NOTE,
-				     .conn = flow->id,
-				     .text = "a TLS handshake for NVMe/TCP that brought no data"});
+	if (flow->kind == NVC_FLOW_TLS && !flow->observed && nvc_tls13_names_nvme(flow->tls))
+		nvc_replay_tell(replay,
+			(struct nvc_replay_event){.kind = NVC_REPLAY_NOTE,
+				.conn = flow->id,
+				.text = "a TLS handshake for NVMe/TCP that brought no data"});
+	nvc_check_closed(flow);
 	if (flow->observed)
 		nvc_observer_forget(replay->observer, flow->id);
 	nvc_tls13_free(flow->tls);
@@ -396,12 +381,12 @@ static void on_closed(void *self, struct nvc_tcp_conn *conn)
 
 /* ---- the file ---- */
 
-static void take_time(struct replay *replay, uint64_t time)
+static void take_time(struct nvc_replay_state *replay, uint64_t time)
 {
 	/* The observer's time never goes back. A second is more than the disorder of a capture with several queues. */
 	if (time + 1000000000u < replay->time && !replay->clock_jumped) {
 		replay->clock_jumped = true;
-		tell(replay,
+		nvc_replay_tell(replay,
 			(struct nvc_replay_event){.kind = NVC_REPLAY_NOTE,
 				.text = "the clock of the capture goes back: times are not exact"});
 	}
@@ -410,7 +395,7 @@ static void take_time(struct replay *replay, uint64_t time)
 }
 
 static enum nvc_result take_packets(
-	struct replay *replay, struct nvc_file *file, struct nvc_error *err)
+	struct nvc_replay_state *replay, struct nvc_file *file, struct nvc_error *err)
 {
 	unsigned int fragments = 0, cut = 0;
 	struct nvc_packet packet;
@@ -440,18 +425,20 @@ static enum nvc_result take_packets(
 			return nvc_fail(err, result, "no memory for the capture");
 	}
 	if (result == NVC_E_TRUNCATED)
-		cannot_judge(replay, 0, why.text);
+		nvc_replay_cannot_judge(replay, 0, why.text);
 	if (fragments)
-		cannot_judge(replay, 0, "TCP in IP fragments is not put together");
+		nvc_replay_cannot_judge(replay, 0, "TCP in IP fragments is not put together");
 	if (cut)
-		cannot_judge(replay, 0, "packets are cut within their headers (snap length)");
+		nvc_replay_cannot_judge(
+			replay, 0, "packets are cut within their headers (snap length)");
 	return NVC_OK;
 }
 
-static void conclude(struct replay *replay)
+static void conclude(struct nvc_replay_state *replay)
 {
 	struct nvc_replay_result *result = replay->result;
 
+	nvc_check_settle(replay);
 	result->pdus = nvc_observer_packets(replay->observer);
 	for (int req = REQ_NONE + 1; req < NUM_REQS; req++) {
 		const enum nvc_level level = nvc_requirement((enum req_id)req)->level;
@@ -464,7 +451,7 @@ static void conclude(struct replay *replay)
 		result->warned += level == NVC_LEVEL_SHOULD;
 	}
 	if (!result->nvme && !result->unjudged)
-		cannot_judge(replay, 0,
+		nvc_replay_cannot_judge(replay, 0,
 			replay->foreign_tls ? "no NVMe/TCP inside, but TLS connections without keys"
 					    : "no NVMe/TCP inside");
 	if (result->violated)
@@ -475,10 +462,14 @@ static void conclude(struct replay *replay)
 		result->verdict = NVC_REPLAY_CLEAN;
 }
 
-static enum nvc_result set_up(
-	struct replay *replay, const struct nvc_replay_options *options, struct nvc_error *err)
+static enum nvc_result set_up(struct nvc_replay_state *replay,
+	const struct nvc_replay_options *options, struct nvc_error *err)
 {
-	const struct nvc_observer_sink watch = {replay, on_violation, on_packet};
+	const struct nvc_observer_sink watch = {.self = replay,
+		.violation = on_violation,
+		.packet = options->brief ? NULL : on_packet,
+		.connected = nvc_check_connected,
+		.message = nvc_check_message};
 	const struct nvc_reassembly_sink parts = {
 		replay, on_opened, on_bytes, on_gap, on_ended, on_closed};
 
@@ -486,7 +477,10 @@ static enum nvc_result set_up(
 	replay->observer =
 		nvc_observer_new(&watch, options->judge ? options->judge : NVC_JUDGE_BOTH);
 	replay->reassembly = nvc_reassembly_new(&parts);
-	if (!replay->keylog || !replay->observer || !replay->reassembly)
+	replay->associations = nvc_associations_new();
+	replay->identities = options->identities;
+	replay->num_identities = options->num_identities;
+	if (!replay->keylog || !replay->observer || !replay->reassembly || !replay->associations)
 		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for the capture");
 	replay->result->secrets = nvc_keylog_add(replay->keylog, options->keylog);
 	return NVC_OK;
@@ -495,7 +489,7 @@ static enum nvc_result set_up(
 enum nvc_result nvc_replay(FILE *in, const struct nvc_replay_options *options,
 	const struct nvc_replay_sink *sink, struct nvc_replay_result *out, struct nvc_error *err)
 {
-	struct replay *replay = calloc(1, sizeof(*replay));
+	struct nvc_replay_state *replay = calloc(1, sizeof(*replay));
 	struct nvc_file *file = NULL;
 	enum nvc_result result = NVC_E_NO_MEMORY;
 
@@ -522,6 +516,7 @@ out:
 		nvc_file_close(file);
 		nvc_reassembly_free(replay->reassembly);
 		nvc_observer_free(replay->observer);
+		nvc_associations_free(replay->associations);
 		nvc_keylog_free(replay->keylog);
 	}
 	free(replay);

@@ -9,15 +9,18 @@
 
 #include <stdio.h>
 
+#include "capture/verify.h"
 #include "observer/observer.h"
 
 enum nvc_replay_kind {
-	NVC_REPLAY_OPEN,      /* a connection begins; `text` says between whom */
-	NVC_REPLAY_PDU,	      /* `text` is the PDU in one line */
-	NVC_REPLAY_END,	      /* a side ended; `text` says how */
-	NVC_REPLAY_NOTE,      /* something the reader has to know */
-	NVC_REPLAY_UNJUDGED,  /* what is not judged, and why */
-	NVC_REPLAY_VIOLATION, /* `req` is violated; `text` is what was seen */
+	NVC_REPLAY_OPEN,	/* a connection begins; `text` says between whom */
+	NVC_REPLAY_PDU,		/* `text` is the PDU in one line */
+	NVC_REPLAY_END,		/* a side ended; `text` says how */
+	NVC_REPLAY_NOTE,	/* something the reader has to know */
+	NVC_REPLAY_UNJUDGED,	/* what is not judged, and why */
+	NVC_REPLAY_VIOLATION,	/* `req` is violated; `text` is what was seen */
+	NVC_REPLAY_CHECK,	/* `text` says what a secret proves, or why it proves nothing */
+	NVC_REPLAY_ASSOCIATION, /* `text` says what connection `conn` is in `association` */
 };
 
 /* One line of what replay has to tell. Valid during the call only. */
@@ -31,6 +34,7 @@ struct nvc_replay_event {
 	const char *text;
 	enum req_id req;
 	const char *expected;
+	unsigned int association; /* 0: none, or not known */
 };
 
 struct nvc_replay_sink {
@@ -38,9 +42,19 @@ struct nvc_replay_sink {
 	void (*event)(void *self, const struct nvc_replay_event *event);
 };
 
+/* Secrets that the caller knows, and whose they are. All is borrowed. */
+struct nvc_replay_identity {
+	const char *hostnqn, *subnqn;			  /* NULL or empty: anybody's */
+	const struct nvc_dhchap_key *host_key, *ctrl_key; /* NULL: not known */
+	const struct nvc_tls_key *psk;			  /* configured; NULL: not known */
+};
+
 struct nvc_replay_options {
 	struct nvc_slice keylog; /* NSS format, beside what the file holds; may be empty */
-	unsigned int judge;	 /* set of enum nvc_observer_judge; 0: both */
+	const struct nvc_replay_identity *identities;
+	size_t num_identities;
+	unsigned int judge; /* set of enum nvc_observer_judge; 0: both */
+	bool brief;	    /* only violations and what is not judged are told: much faster */
 };
 
 enum nvc_replay_verdict { NVC_REPLAY_CLEAN, NVC_REPLAY_VIOLATED, NVC_REPLAY_CANNOT_JUDGE };
@@ -56,6 +70,9 @@ struct nvc_replay_result {
 	unsigned int warned;   /* requirements of level should */
 	size_t secrets;	       /* TLS secrets at hand */
 	unsigned int violations[NUM_REQS];
+	unsigned int responses[NVC_NUM_PROOFS];	 /* R1 and R2, by what was found out about them */
+	unsigned int identities[NVC_NUM_PROOFS]; /* of PSKs, one for each TLS connection */
+	unsigned int associations;
 	char reason[256]; /* why it could not be judged: the first reason */
 };
 

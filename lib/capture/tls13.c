@@ -22,6 +22,9 @@ enum {
 	KEY_UPDATE = 24,
 	AES_128_GCM_SHA256 = 0x1301,
 	AES_256_GCM_SHA384 = 0x1302,
+	PRE_SHARED_KEY = 41, /* the extension */
+	SUPPORTED_VERSIONS = 43,
+	NOBODY = -1,
 	/* Encrypted records of a handshake with a PSK: Finished of the client; EncryptedExtensions and Finished of the
 	 * server, which may cut them up. */
 	HANDSHAKE_RECORDS_CLIENT = 1,
@@ -49,6 +52,10 @@ struct nvc_tls13 {
 	bool hello_seen, names_nvme, began;
 	uint8_t random[NVC_TLS_RANDOM_LEN];
 	uint8_t hash_id;
+	uint8_t *
+		identities; /* as they stand in ClientHello: a length of two bytes before each, an age of four behind it */
+	size_t identities_len;
+	int chosen; /* by ServerHello; NOBODY before */
 	const EVP_CIPHER *algorithm;
 	struct side sides[2];
 };
@@ -61,6 +68,7 @@ struct nvc_tls13 *nvc_tls13_new(const struct nvc_keylog *keylog, const struct nv
 		return NULL;
 	tls->keylog = keylog;
 	tls->sink = *sink;
+	tls->chosen = NOBODY;
 	return tls;
 }
 
@@ -72,6 +80,7 @@ void nvc_tls13_free(struct nvc_tls13 *tls)
 		EVP_CIPHER_CTX_free(tls->sides[side].cipher);
 		free(tls->sides[side].data);
 	}
+	free(tls->identities);
 	explicit_bzero(tls, sizeof(*tls));
 	free(tls);
 }
@@ -160,40 +169,99 @@ static bool open_record(
 
 /* ---- hellos ---- */
 
-/* The suite that ServerHello chose; 0 for anything but TLS 1.3 with one of ours. */
-static unsigned int chosen_suite(struct nvc_slice hello)
+static size_t get_be(const uint8_t *in, size_t size)
 {
-	const size_t session = hello.len > 34 ? hello.data[34] : 0;
-	struct nvc_slice rest = nvc_slice_sub(hello, 35 + session, hello.len);
-	unsigned int suite;
+	size_t value = 0;
 
-	if (rest.len < 5)
-		return 0;
-	suite = (unsigned int)rest.data[0] << 8 | rest.data[1];
-	rest = nvc_slice_sub(rest, 5, rest.len);
-	while (rest.len >= 4) {
-		const unsigned int type = (unsigned int)rest.data[0] << 8 | rest.data[1];
-		const size_t len = (size_t)rest.data[2] << 8 | rest.data[3];
-		const struct nvc_slice value = nvc_slice_sub(rest, 4, len);
-
-		if (type == 43 && value.len == 2 && value.data[0] == 3 && value.data[1] == 4)
-			return suite;
-		rest = nvc_slice_sub(rest, 4 + len, rest.len);
-	}
-	return 0;
+	for (size_t i = 0; i < size; i++)
+		value = value << 8 | in[i];
+	return value;
 }
 
-/* An identity of NVMe/TCP stands in ClientHello in clear: "NVMe", a version, "R" or "G", a hash, a space. */
-static bool has_nvme_identity(struct nvc_slice hello)
+/* Takes a vector with a length of `size` bytes off the front of `in`; what is cut off is empty. */
+static struct nvc_slice take_vector(struct nvc_slice *in, size_t size)
 {
-	for (size_t at = 0; at + 9 <= hello.len; at++) {
-		const uint8_t *text = hello.data + at;
+	const size_t len = in->len < size ? 0 : get_be(in->data, size);
+	const struct nvc_slice vector = nvc_slice_sub(*in, size, len);
 
-		if (memcmp(text, "NVMe", 4) == 0 && (text[4] == '0' || text[4] == '1') &&
-			(text[5] == 'R' || text[5] == 'G') && text[6] == '0' && text[8] == ' ')
-			return true;
+	*in = nvc_slice_sub(*in, size + len, in->len);
+	return vector;
+}
+
+/* The body of extension `type` among `extensions`; empty where there is none. */
+static struct nvc_slice find_extension(struct nvc_slice extensions, size_t type)
+{
+	while (extensions.len >= 4) {
+		const size_t found = get_be(extensions.data, 2);
+		struct nvc_slice rest = nvc_slice_sub(extensions, 2, extensions.len);
+		const struct nvc_slice body = take_vector(&rest, 2);
+
+		if (found == type)
+			return body;
+		extensions = rest;
 	}
-	return false;
+	return nvc_slice_of(NULL, 0);
+}
+
+/* The suite that ServerHello chose; 0 for anything but TLS 1.3 with one of ours. */
+static unsigned int take_server_choice(struct nvc_tls13 *tls, struct nvc_slice hello)
+{
+	struct nvc_slice rest = nvc_slice_sub(hello, 2 + NVC_TLS_RANDOM_LEN, hello.len), version,
+			 psk;
+	unsigned int suite;
+
+	take_vector(&rest, 1); /* session */
+	if (rest.len < 5)
+		return 0;
+	suite = (unsigned int)get_be(rest.data, 2);
+	rest = nvc_slice_sub(rest, 3, rest.len);
+	rest = take_vector(&rest, 2);
+	version = find_extension(rest, SUPPORTED_VERSIONS);
+	psk = find_extension(rest, PRE_SHARED_KEY);
+	if (psk.len == 2)
+		tls->chosen = (int)get_be(psk.data, 2);
+	return version.len == 2 && version.data[0] == 3 && version.data[1] == 4 ? suite : 0;
+}
+
+/* An identity of NVMe/TCP begins with "NVMe", a version, "R" or "G", a hash, a space. */
+static bool is_nvme_identity(struct nvc_slice identity)
+{
+	const uint8_t *text = identity.data;
+
+	return identity.len >= 9 && memcmp(text, "NVMe", 4) == 0 &&
+	       (text[4] == '0' || text[4] == '1') && (text[5] == 'R' || text[5] == 'G') &&
+	       text[6] == '0' && text[8] == ' ';
+}
+
+/* Which identity counts: the chosen one, else the first of ours. */
+static struct nvc_slice pick_identity(const struct nvc_tls13 *tls)
+{
+	struct nvc_slice rest = nvc_slice_of(tls->identities, tls->identities_len);
+
+	for (int i = 0; rest.len; i++) {
+		const struct nvc_slice identity = take_vector(&rest, 2);
+
+		rest = nvc_slice_sub(rest, 4, rest.len);
+		if (tls->chosen == NOBODY ? is_nvme_identity(identity) : i == tls->chosen)
+			return identity;
+	}
+	return nvc_slice_of(NULL, 0);
+}
+
+static void keep_identities(struct nvc_tls13 *tls, struct nvc_slice hello)
+{
+	struct nvc_slice rest = nvc_slice_sub(hello, 2 + NVC_TLS_RANDOM_LEN, hello.len), psks;
+
+	take_vector(&rest, 1); /* session */
+	take_vector(&rest, 2); /* suites */
+	take_vector(&rest, 1); /* compression */
+	psks = find_extension(take_vector(&rest, 2), PRE_SHARED_KEY);
+	psks = take_vector(&psks, 2);
+	tls->identities = psks.len ? malloc(psks.len) : NULL;
+	if (tls->identities) {
+		memcpy(tls->identities, psks.data, psks.len);
+		tls->identities_len = psks.len;
+	}
 }
 
 static void take_client_hello(struct nvc_tls13 *tls, struct nvc_slice hello)
@@ -202,7 +270,8 @@ static void take_client_hello(struct nvc_tls13 *tls, struct nvc_slice hello)
 		return; /* the second, after HelloRetryRequest, has the same random */
 	tls->hello_seen = true;
 	memcpy(tls->random, hello.data + 2, NVC_TLS_RANDOM_LEN);
-	tls->names_nvme = has_nvme_identity(hello);
+	keep_identities(tls, hello);
+	tls->names_nvme = pick_identity(tls).len > 0;
 }
 
 static void take_server_hello(struct nvc_tls13 *tls, struct nvc_slice hello)
@@ -213,7 +282,7 @@ static void take_server_hello(struct nvc_tls13 *tls, struct nvc_slice hello)
 
 	if (hello.len >= 10 && memcmp(hello.data + 2, retry, sizeof(retry)) == 0)
 		return;
-	switch (chosen_suite(hello)) {
+	switch (take_server_choice(tls, hello)) {
 	case AES_128_GCM_SHA256:
 		tls->algorithm = EVP_aes_128_gcm();
 		tls->hash_id = NVC_HASH_SHA256;
@@ -420,6 +489,13 @@ enum nvc_tls13_state nvc_tls13_feed(struct nvc_tls13 *tls, int index, struct nvc
 bool nvc_tls13_names_nvme(const struct nvc_tls13 *tls)
 {
 	return tls->names_nvme;
+}
+
+struct nvc_tls13_hellos nvc_tls13_hellos(const struct nvc_tls13 *tls)
+{
+	return (struct nvc_tls13_hellos){.identity = pick_identity(tls),
+		.chosen = tls->chosen != NOBODY,
+		.hash_id = tls->hash_id};
 }
 
 bool nvc_tls13_began(const struct nvc_tls13 *tls)

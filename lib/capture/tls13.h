@@ -26,6 +26,15 @@ struct nvc_tls13_sink {
 	void (*alert)(void *self, int side, uint8_t description);
 };
 
+/* What the hellos say in clear. */
+struct nvc_tls13_hellos {
+	/* The first PSK identity offered that is one of NVMe/TCP ("NVMe0R01 ..."), or the one that ServerHello chose; empty
+	 * where none was. */
+	struct nvc_slice identity;
+	bool chosen;	 /* ServerHello chose it */
+	uint8_t hash_id; /* of the cipher suite that ServerHello chose; NVC_HASH_NONE before */
+};
+
 struct nvc_tls13;
 
 /* nvc_tls13_new returns the reader of one connection, or NULL without memory. `keylog` is borrowed. */
@@ -40,6 +49,9 @@ enum nvc_tls13_state nvc_tls13_feed(struct nvc_tls13 *tls, int side, struct nvc_
 
 /* nvc_tls13_names_nvme tells whether ClientHello offered a PSK whose identity is one of NVMe/TCP ("NVMe0R01 ..."). */
 bool nvc_tls13_names_nvme(const struct nvc_tls13 *tls);
+
+/* nvc_tls13_hellos tells what the hellos so far said; valid until the next nvc_tls13_feed. */
+struct nvc_tls13_hellos nvc_tls13_hellos(const struct nvc_tls13 *tls);
 
 /* nvc_tls13_finish returns the final state, when both sides have ended: then records that nothing opened are too many to be
  * the handshake. */

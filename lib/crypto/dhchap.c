@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crypto/dhchap.h"
 
+#include <openssl/crypto.h>
+#include <stdio.h>
+
 #include "crypto/hash.h"
+#include "wire/auth.h"
 
 enum nvc_result nvc_dhchap_session_key(
 	uint8_t hash_id, struct nvc_slice shared, struct nvc_secret *ks)
@@ -47,4 +51,24 @@ enum nvc_result nvc_dhchap_r1(const struct nvc_dhchap_inputs *in, struct nvc_sec
 enum nvc_result nvc_dhchap_r2(const struct nvc_dhchap_inputs *in, struct nvc_secret *r2)
 {
 	return respond(in, "Controller", in->subnqn, in->hostnqn, r2);
+}
+
+enum nvc_result nvc_dhchap_exponent_line(struct nvc_slice public_value, struct nvc_slice exponent,
+	char line[NVC_DHCHAP_EXPONENT_LINE_SIZE])
+{
+	char id[2 * NVC_DHCHAP_EXPONENT_ID_LEN + 1], digits[2 * NVC_MAX_SECRET + 1];
+	struct nvc_secret digest = {.len = 0};
+	enum nvc_result result = nvc_hash(NVC_HASH_SHA256, public_value, &digest);
+
+	line[0] = '\0';
+	if (exponent.len > NVC_MAX_SECRET)
+		return NVC_E_NO_SPACE;
+	if (result != NVC_OK)
+		return result;
+	nvc_hex(nvc_secret_slice(&digest), id, sizeof(id));
+	nvc_hex(exponent, digits, sizeof(digits));
+	snprintf(line, NVC_DHCHAP_EXPONENT_LINE_SIZE, "%s %s %s", NVC_DHCHAP_EXPONENT_LABEL, id,
+		digits);
+	OPENSSL_cleanse(digits, sizeof(digits));
+	return NVC_OK;
 }

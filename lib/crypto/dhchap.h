@@ -39,6 +39,22 @@ enum nvc_result nvc_dhchap_r1(const struct nvc_dhchap_inputs *in, struct nvc_sec
  * 8.3.4.5. */
 enum nvc_result nvc_dhchap_r2(const struct nvc_dhchap_inputs *in, struct nvc_secret *r2);
 
+/*
+ * The line of a key log that lets a reader of the network compute Ks: the label, SHA-256 of the public value as it is on
+ * the wire, the private exponent, as the lines of TLS have their label, ClientHello.random and secret (NSS format). Readers of
+ * TLS secrets pass over labels that they do not know.
+ */
+#define NVC_DHCHAP_EXPONENT_LABEL "NVME_DHCHAP_EXPONENT"
+enum {
+	NVC_DHCHAP_EXPONENT_ID_LEN = 32,
+	NVC_DHCHAP_EXPONENT_LINE_SIZE = 20 + 1 + 64 + 1 + 2 * NVC_MAX_SECRET + 1,
+};
+
+/* nvc_dhchap_exponent_line writes that line with its NUL and without its end; the caller wipes `line`. NVC_E_NO_SPACE for an
+ * exponent above 64 bytes, NVC_E_CRYPTO. */
+enum nvc_result nvc_dhchap_exponent_line(struct nvc_slice public_value, struct nvc_slice exponent,
+	char line[NVC_DHCHAP_EXPONENT_LINE_SIZE]);
+
 /* Responses are compared with nvc_secret_equal, which takes constant time. */
 
 #endif

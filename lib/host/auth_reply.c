@@ -25,6 +25,20 @@ bool nvc_auth_r1_needs_key(const struct nvc_auth *auth)
 	       auth->r1 != NVC_R1_RANDOM_KEY && auth->r1 != NVC_R1_CTRL_KEY;
 }
 
+/* Lets the readers of the key log verify the responses. */
+static void log_exponent(const struct nvc_auth *auth, struct nvc_slice exponent)
+{
+	const struct nvc_host *host = nvc_queue_info(auth->queue)->host;
+	char line[NVC_DHCHAP_EXPONENT_LINE_SIZE];
+
+	if (!host->keylog)
+		return;
+	if (nvc_dhchap_exponent_line(nvc_dh_key_public(auth->state->dh_key), exponent, line) ==
+		NVC_OK)
+		host->keylog(host->keylog_self, line);
+	OPENSSL_cleanse(line, sizeof(line));
+}
+
 /* Makes y and g^y for the group of the Challenge. */
 static enum nvc_result make_dh_key(struct nvc_auth *auth, struct nvc_error *err)
 {
@@ -45,6 +59,8 @@ static enum nvc_result make_dh_key(struct nvc_auth *auth, struct nvc_error *err)
 		exponent = NVC_SLICE(random);
 	}
 	result = nvc_dh_key_new(group, exponent, &state->dh_key);
+	if (result == NVC_OK)
+		log_exponent(auth, exponent);
 	OPENSSL_cleanse(random, sizeof(random));
 	if (result != NVC_OK)
 		return nvc_fail(err, result, "no DH key for DHgID %02xh: %s", group,

@@ -52,9 +52,9 @@ struct nvc_host {
 	size_t block_len; /* bytes of a block of namespace 1, for nvc_queue_usable: 512 at first */
 	struct nvc_fault_plan fault; /* all 0: none */
 	/* who watches */
-	struct nvc_host_observer observer; /* functions may be NULL */
-	struct nvc_host_network network;   /* all functions or none */
-	void (*keylog)(void *self, const char *line);
+	struct nvc_host_observer observer;	      /* functions may be NULL */
+	struct nvc_host_network network;	      /* all functions or none */
+	void (*keylog)(void *self, const char *line); /* of TLS secrets and DH exponents */
 	void *keylog_self;
 	/* counters: set random at init, may be set afterwards */
 	uint16_t next_t_id;

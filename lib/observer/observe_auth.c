@@ -104,6 +104,38 @@ static void expire(struct nvc_obs_conn *conn)
 		transaction->state = NVC_OBS_UNKNOWN;
 }
 
+static void tell_message(const struct nvc_obs_conn *conn, const struct nvc_obs_command *command,
+	enum nvc_direction direction, uint16_t id, bool due)
+{
+	const struct nvc_observer_sink *sink = &conn->observer->sink;
+	const struct nvc_observed_message message = {.conn = conn->id,
+		.packet = command->packet,
+		.direction = direction,
+		.id = id,
+		.bytes = nvc_slice_of(command->message, command->message_len),
+		.due = due};
+
+	if (sink->message)
+		sink->message(sink->self, &message);
+}
+
+/* Whether a message of the host is what the transaction awaits. */
+static bool is_due_of_host(const struct nvc_obs_transaction *transaction, uint16_t id)
+{
+	switch (id) {
+	case NVC_MSG_NEGOTIATE:
+		return transaction->state == NVC_OBS_IDLE || transaction->state == NVC_OBS_UNKNOWN;
+	case NVC_MSG_REPLY:
+		return transaction->state == NVC_OBS_CHALLENGED && transaction->challenge_known;
+	case NVC_MSG_SUCCESS2:
+		return transaction->success2_due;
+	case NVC_MSG_FAILURE2:
+		return transaction->state == NVC_OBS_CHALLENGED || transaction->success2_due;
+	default:
+		return false;
+	}
+}
+
 void nvc_obs_auth_sent(struct nvc_obs_conn *conn, struct nvc_obs_command *command)
 {
 	struct nvc_obs_transaction *transaction = &conn->transaction;
@@ -124,6 +156,7 @@ void nvc_obs_auth_sent(struct nvc_obs_conn *conn, struct nvc_obs_command *comman
 	if (message.len < AUTH_HEAD_LEN)
 		return;
 	nvc_obs_host_message(conn, message);
+	tell_message(conn, command, NVC_H2C, id, is_due_of_host(transaction, id));
 	if (id == NVC_MSG_SUCCESS2 && transaction->success2_due)
 		transaction->success2_due = false;
 	else if (id != NVC_MSG_NEGOTIATE && transaction->state == NVC_OBS_IDLE)
@@ -310,6 +343,7 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 	struct nvc_obs_transaction *transaction = &conn->transaction;
 	struct nvc_slice message = nvc_slice_of(command->message, command->message_len);
 	uint16_t id, t_id;
+	bool due;
 
 	expire(conn);
 	if (command->message_bad) {
@@ -320,7 +354,11 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 		return; /* the tester left no room for a message */
 	if (!nvc_auth_peek(message, &id, &t_id))
 		id = 0xffff; /* nothing that is ever due */
+	due = id == NVC_MSG_FAILURE1 ? transaction->state != NVC_OBS_IDLE
+				     : transaction->state != NVC_OBS_UNKNOWN &&
+					       out_of_order(transaction, id) == REQ_NONE;
 	judge_tail(conn, message, judge_message(conn, id, message, command->auth.length));
+	tell_message(conn, command, NVC_C2H, id, due);
 	if (id == NVC_MSG_CHALLENGE) {
 		transaction->state = NVC_OBS_CHALLENGED;
 	} else if (id == NVC_MSG_SUCCESS1 || id == NVC_MSG_FAILURE1) {

@@ -32,11 +32,17 @@ struct nvc_obs_command *nvc_obs_find(struct nvc_obs_conn *conn, uint16_t cid)
 	return NULL;
 }
 
+void nvc_obs_drop_command(struct nvc_obs_command *command)
+{
+	free(command->message);
+	free(command->connect.names);
+}
+
 static void forget_command(struct nvc_obs_conn *conn, struct nvc_obs_command *command)
 {
 	size_t behind = conn->num_commands - (size_t)(command - conn->commands) - 1;
 
-	free(command->message);
+	nvc_obs_drop_command(command);
 	memmove(command, command + 1, behind * sizeof(*command));
 	conn->num_commands--;
 }
@@ -99,7 +105,29 @@ static uint64_t hash_names(const struct nvc_connect_data *data)
 	return hash;
 }
 
-static void take_connect(struct nvc_obs_command *command, const struct nvc_pdu *pdu)
+/* Keeps both names behind one another; a name that is none is empty. */
+static char *keep_names(const struct nvc_connect_data *data)
+{
+	char hostnqn[NVC_NQN_MAX_LEN + 1], subnqn[NVC_NQN_MAX_LEN + 1];
+	size_t host_size, sub_size;
+	char *names;
+
+	if (!nvc_nqn_get(data->hostnqn, hostnqn))
+		hostnqn[0] = '\0';
+	if (!nvc_nqn_get(data->subnqn, subnqn))
+		subnqn[0] = '\0';
+	host_size = strlen(hostnqn) + 1;
+	sub_size = strlen(subnqn) + 1;
+	names = malloc(host_size + sub_size);
+	if (names) {
+		memcpy(names, hostnqn, host_size);
+		memcpy(names + host_size, subnqn, sub_size);
+	}
+	return names;
+}
+
+static void take_connect(
+	struct nvc_obs_command *command, const struct nvc_pdu *pdu, bool names_wanted)
 {
 	char nqn[NVC_NQN_MAX_LEN + 1];
 	struct nvc_connect_data data;
@@ -117,6 +145,8 @@ static void take_connect(struct nvc_obs_command *command, const struct nvc_pdu *
 	command->connect.subnqn_bad = !nvc_nqn_get(data.subnqn, nqn);
 	command->connect.hostnqn_bad = !nvc_nqn_get(data.hostnqn, nqn);
 	command->connect.pair = hash_names(&data);
+	if (names_wanted)
+		command->connect.names = keep_names(&data);
 }
 
 static void take_auth(struct nvc_obs_command *command, const struct nvc_pdu *pdu)
@@ -156,8 +186,9 @@ void nvc_obs_command_sent(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 	command->sgl_id = cmd.head.sgl_id;
 	command->sgl_len = cmd.head.sgl_len;
 	command->after_term = conn->h2c_term;
+	command->packet = conn->observer->packets;
 	if (nvc_obs_is_fabrics(command, NVC_FCTYPE_CONNECT))
-		take_connect(command, pdu);
+		take_connect(command, pdu, conn->observer->sink.connected != NULL);
 	else if (is_auth(command))
 		take_auth(command, pdu);
 }
@@ -168,6 +199,7 @@ void nvc_obs_h2c_data(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 
 	if (!command || !nvc_obs_is_fabrics(command, NVC_FCTYPE_AUTH_SEND))
 		return;
+	command->packet = conn->observer->packets;
 	command->message_bad |= pdu->ddgst_wrong;
 	keep(command, pdu->xfer.offset, pdu->data);
 }
@@ -178,6 +210,7 @@ void nvc_obs_keep_data(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 
 	if (!command || !nvc_obs_is_fabrics(command, NVC_FCTYPE_AUTH_RECEIVE))
 		return;
+	command->packet = conn->observer->packets;
 	command->message_bad |= pdu->ddgst_wrong || pdu->xfer.length != pdu->data.len;
 	keep(command, pdu->xfer.offset, pdu->data);
 }
@@ -220,6 +253,21 @@ static void note_kato(struct nvc_observer *observer, uint32_t kato_ms)
 		observer->patience = kato;
 }
 
+static void tell_connected(
+	const struct nvc_obs_conn *conn, const struct nvc_obs_command *command, uint16_t cntlid)
+{
+	const struct nvc_observer_sink *sink = &conn->observer->sink;
+	const char *names = command->connect.names ? command->connect.names : "\0";
+	const struct nvc_observed_connect connect = {.conn = conn->id,
+		.qid = command->connect.qid,
+		.cntlid = cntlid,
+		.hostnqn = names,
+		.subnqn = names + strlen(names) + 1};
+
+	if (sink->connected)
+		sink->connected(sink->self, &connect);
+}
+
 static void connected(
 	struct nvc_obs_conn *conn, const struct nvc_obs_command *command, const struct nvc_cqe *cqe)
 {
@@ -242,6 +290,7 @@ static void connected(
 	conn->authreq = dw0 & (NVC_CONNECT_ATR | NVC_CONNECT_ASCR);
 	conn->pair = command->connect.pair;
 	note_kato(conn->observer, command->connect.kato);
+	tell_connected(conn, command, (uint16_t)dw0);
 }
 
 /* Judges and forgets a command that has ended; `cqe` is NULL when SUCCESS stood in for the

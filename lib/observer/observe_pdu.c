@@ -221,6 +221,7 @@ void nvc_obs_pdu(struct nvc_obs_conn *conn, enum nvc_direction direction, struct
 	struct nvc_pdu_mode mode = {.hdgst = conn->hdgst,
 		.ddgst = conn->ddgst,
 		.pda = direction == NVC_H2C ? conn->cpda : conn->ic_req.pda};
+	const bool shown = conn->observer->sink.packet != NULL;
 	struct nvc_error err = {0};
 	struct nvc_pdu pdu;
 	char text[640];
@@ -234,10 +235,12 @@ void nvc_obs_pdu(struct nvc_obs_conn *conn, enum nvc_direction direction, struct
 	if (decoded) {
 		if (direction == NVC_C2H && pdu.ch.type == NVC_PDU_C2H_DATA)
 			nvc_obs_keep_data(conn, &pdu);
-		describe(conn, &pdu, text, sizeof(text));
+		if (shown)
+			describe(conn, &pdu, text, sizeof(text));
 	} else {
 		snprintf(text, sizeof(text), "unreadable PDU: %s", err.text);
 	}
-	nvc_obs_show(conn, direction, bytes, text);
+	if (shown)
+		nvc_obs_show(conn, direction, bytes, text);
 	judge_pdu(conn, direction, &pdu, decoded, fes, fei, bytes);
 }

@@ -24,7 +24,7 @@ struct nvc_observer *nvc_observer_new(const struct nvc_observer_sink *sink, unsi
 static void free_conn(struct nvc_obs_conn *conn)
 {
 	for (size_t i = 0; i < conn->num_commands; i++)
-		free(conn->commands[i].message);
+		nvc_obs_drop_command(&conn->commands[i]);
 	free(conn->commands);
 	free(conn->streams[NVC_H2C].data);
 	free(conn->streams[NVC_C2H].data);
@@ -35,11 +35,13 @@ void nvc_observer_free(struct nvc_observer *observer)
 {
 	if (!observer)
 		return;
-	while (observer->conns) {
-		struct nvc_obs_conn *conn = observer->conns;
+	for (size_t i = 0; i < NVC_OBS_BUCKETS; i++) {
+		while (observer->buckets[i]) {
+			struct nvc_obs_conn *conn = observer->buckets[i];
 
-		observer->conns = conn->next;
-		free_conn(conn);
+			observer->buckets[i] = conn->next;
+			free_conn(conn);
+		}
 	}
 	free(observer->challenges);
 	free(observer);
@@ -47,7 +49,7 @@ void nvc_observer_free(struct nvc_observer *observer)
 
 static struct nvc_obs_conn **find_conn(struct nvc_observer *observer, unsigned int id)
 {
-	struct nvc_obs_conn **place = &observer->conns;
+	struct nvc_obs_conn **place = &observer->buckets[id % NVC_OBS_BUCKETS];
 
 	while (*place && (*place)->id != id)
 		place = &(*place)->next;
@@ -88,26 +90,46 @@ bool nvc_obs_judges(const struct nvc_obs_conn *conn, enum nvc_observer_judge sid
 	return conn->observer->judge & (unsigned int)side;
 }
 
+/* `conn` may be NULL: then it is not known what was told of `id` before. */
+static void report(struct nvc_observer *observer, struct nvc_obs_conn *conn, unsigned int id,
+	enum req_id req, unsigned int packet, const char *expected, const char *seen)
+{
+	observer->violations[req]++;
+	if (conn && conn->reported[req])
+		return;
+	if (conn)
+		conn->reported[req] = true;
+	if (observer->sink.violation)
+		observer->sink.violation(observer->sink.self, req, expected, seen, packet, id);
+}
+
+static bool judges(const struct nvc_observer *observer, enum req_id req)
+{
+	bool of_host = nvc_requirement(req)->area == NVC_AREA_HOST;
+
+	return observer->judge & (unsigned int)(of_host ? NVC_JUDGE_HOST : NVC_JUDGE_CONTROLLER);
+}
+
 void nvc_obs_violated(
 	struct nvc_obs_conn *conn, enum req_id req, const char *expected, const char *format, ...)
 {
-	struct nvc_observer *observer = conn->observer;
-	bool of_host = nvc_requirement(req)->area == NVC_AREA_HOST;
 	char seen[200];
 	va_list args;
 
-	if (!nvc_obs_judges(conn, of_host ? NVC_JUDGE_HOST : NVC_JUDGE_CONTROLLER))
+	if (!judges(conn->observer, req))
 		return;
-	observer->violations[req]++;
-	if (conn->reported[req])
-		return;
-	conn->reported[req] = true;
 	va_start(args, format);
 	vsnprintf(seen, sizeof(seen), format, args);
 	va_end(args);
-	if (observer->sink.violation)
-		observer->sink.violation(
-			observer->sink.self, req, expected, seen, observer->packets, conn->id);
+	report(conn->observer, conn, conn->id, req, conn->observer->packets, expected, seen);
+}
+
+void nvc_observer_report(struct nvc_observer *observer, unsigned int conn, enum req_id req,
+	unsigned int packet, const char *expected, const char *seen)
+{
+	if (judges(observer, req))
+		report(observer, *find_conn(observer, conn), conn, req,
+			packet ? packet : observer->packets, expected, seen);
 }
 
 void nvc_obs_host_is_bent(struct nvc_obs_conn *conn, const char *why)
@@ -125,9 +147,9 @@ void nvc_obs_host_is_bent(struct nvc_obs_conn *conn, const char *why)
 enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int conn, bool tls,
 	uint64_t time, const char *label)
 {
-	struct nvc_obs_conn *opened;
+	struct nvc_obs_conn **place = find_conn(observer, conn), *opened;
 
-	if (*find_conn(observer, conn))
+	if (*place)
 		return NVC_E_STATE;
 	if (observer->num_conns == NVC_OBSERVER_MAX_CONNECTIONS)
 		return NVC_E_NO_SPACE;
@@ -137,8 +159,7 @@ enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int co
 	opened->observer = observer;
 	opened->id = conn;
 	opened->tls = tls;
-	opened->next = observer->conns;
-	observer->conns = opened;
+	*place = opened;
 	observer->num_conns++;
 	observer->now = time;
 	tell_event(opened, NVC_OBSERVED_OPEN, NVC_H2C, label ? label : "");

@@ -38,8 +38,26 @@ struct nvc_observed_packet {
 	const char *text; /* one line; the last C2HData of a message shows all of the message */
 };
 
-/* Whom the observer tells; both are called from within nvc_observer_open, _bytes and _end.
- * Either may be NULL. */
+/* A Connect that succeeded. Valid during the call only. */
+struct nvc_observed_connect {
+	unsigned int conn;
+	uint16_t qid;
+	uint16_t cntlid;	      /* of the response */
+	const char *hostnqn, *subnqn; /* empty where there is no such name in the data */
+};
+
+/* A whole message of the authentication, in the order in which its receivers take them. Valid during the call only. */
+struct nvc_observed_message {
+	unsigned int conn;
+	unsigned int packet; /* the PDU that brought it, or its last part */
+	enum nvc_direction direction;
+	uint16_t id; /* enum nvc_auth_message, or anything else */
+	struct nvc_slice bytes;
+	bool due; /* it is what the transaction awaits */
+};
+
+/* Whom the observer tells; all are called from within nvc_observer_open, _bytes and _end.
+ * Any may be NULL; without `packet` no text is made. */
 struct nvc_observer_sink {
 	void *self;
 	/* `packet` violates `req`: the first time on this connection; further ones are only
@@ -47,12 +65,14 @@ struct nvc_observer_sink {
 	void (*violation)(void *self, enum req_id req, const char *expected, const char *seen,
 		unsigned int packet, unsigned int conn);
 	void (*packet)(void *self, const struct nvc_observed_packet *packet);
+	void (*connected)(void *self, const struct nvc_observed_connect *connect);
+	void (*message)(void *self, const struct nvc_observed_message *message);
 };
 
 enum {
-	NVC_OBSERVER_MAX_PDU = 1 << 20,	     /* a longer PLEN ends the judging of that direction */
-	NVC_OBSERVER_MAX_CONNECTIONS = 4096, /* open at once */
-	NVC_OBSERVER_MAX_COMMANDS = 1024,    /* outstanding on one connection */
+	NVC_OBSERVER_MAX_PDU = 1 << 20,	      /* a longer PLEN ends the judging of that direction */
+	NVC_OBSERVER_MAX_CONNECTIONS = 16384, /* open at once */
+	NVC_OBSERVER_MAX_COMMANDS = 1024,     /* outstanding on one connection */
 	NVC_OBSERVER_MAX_CHALLENGES = 4096, /* remembered for freshness; the oldest are forgotten */
 };
 
@@ -91,6 +111,12 @@ void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c
 /* nvc_observer_forget drops connection `conn`, of which nothing more will be seen; its id can be
  * used again. */
 void nvc_observer_forget(struct nvc_observer *observer, unsigned int conn);
+
+/* nvc_observer_report books a violation that the caller found, who knows more than what is seen (secrets, other connections):
+ * it is told and counted like the observer's own if that side is judged. `packet` is the PDU at fault, 0 for the last one;
+ * `conn` need not be open. */
+void nvc_observer_report(struct nvc_observer *observer, unsigned int conn, enum req_id req,
+	unsigned int packet, const char *expected, const char *seen);
 
 /* nvc_observer_packets returns the number of the last PDU. */
 unsigned int nvc_observer_packets(const struct nvc_observer *observer);

@@ -11,6 +11,7 @@ enum {
 	NVC_OBS_MAX_MESSAGE = 8192, /* data of one authentication command that is kept */
 	NVC_OBS_MAX_T_IDS = 8,
 	NVC_OBS_CHALLENGE_KEY = 32, /* bytes of C1 that are remembered */
+	NVC_OBS_BUCKETS = 4096,
 };
 
 /* The time-out of a transaction where KATO is 0, in nanoseconds (Base 2.2, 8.3.4). */
@@ -31,6 +32,7 @@ struct nvc_obs_connect {
 	uint32_t kato;
 	bool subnqn_bad, hostnqn_bad;
 	uint64_t pair; /* a hash of host NQN and subsystem NQN */
+	char *names;   /* both, with their NULs, where somebody wants to know */
 };
 
 /* An outstanding command. */
@@ -38,7 +40,8 @@ struct nvc_obs_command {
 	uint16_t cid;
 	uint8_t opc, fctype, sgl_id;
 	uint32_t sgl_len;
-	bool after_term; /* sent after an H2CTermReq */
+	bool after_term;     /* sent after an H2CTermReq */
+	unsigned int packet; /* its PDU, or that of the last part of its data */
 	struct nvc_obs_connect connect;
 	struct { /* of Authentication Send and Receive */
 		uint8_t spsp0, spsp1, secp;
@@ -84,7 +87,7 @@ struct nvc_obs_transaction {
 
 struct nvc_obs_conn {
 	struct nvc_observer *observer;
-	struct nvc_obs_conn *next;
+	struct nvc_obs_conn *next; /* in its bucket */
 	unsigned int id;
 	bool tls;
 	struct nvc_obs_stream streams[2]; /* by enum nvc_direction */
@@ -125,7 +128,7 @@ struct nvc_observer {
 	unsigned int packets;
 	uint64_t now;
 	uint64_t patience; /* nanoseconds after which a controller may have dropped a transaction */
-	struct nvc_obs_conn *conns;
+	struct nvc_obs_conn *buckets[NVC_OBS_BUCKETS]; /* by id */
 	unsigned int num_conns;
 	struct nvc_obs_challenge *challenges; /* a ring once it has reached its limit */
 	size_t num_challenges, cap_challenges, next_challenge;
@@ -154,6 +157,9 @@ void nvc_obs_pdu(struct nvc_obs_conn *conn, enum nvc_direction direction, struct
 /* nvc_obs_find returns the outstanding command `cid`; NULL where there is none or the host is
  * bent. */
 struct nvc_obs_command *nvc_obs_find(struct nvc_obs_conn *conn, uint16_t cid);
+
+/* nvc_obs_drop_command frees what `command` holds. */
+void nvc_obs_drop_command(struct nvc_obs_command *command);
 
 /* nvc_obs_command_sent takes a CapsuleCmd. */
 void nvc_obs_command_sent(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu);

@@ -87,8 +87,9 @@ struct told {
 	enum nvc_result read;
 	uint64_t violation_frame;
 	enum req_id violation;
-	unsigned int num_violations, num_unjudged;
-	char unjudged[200], label[200];
+	unsigned int num_violations, num_unjudged, num_checks;
+	unsigned int association; /* of the last line about one */
+	char unjudged[200], label[200], association_text[600];
 };
 
 static inline void hear(void *self, const struct nvc_replay_event *event)
@@ -105,6 +106,11 @@ static inline void hear(void *self, const struct nvc_replay_event *event)
 		snprintf(told->unjudged, sizeof(told->unjudged), "%s", event->text);
 	} else if (event->kind == NVC_REPLAY_OPEN) {
 		snprintf(told->label, sizeof(told->label), "%s", event->text);
+	} else if (event->kind == NVC_REPLAY_CHECK) {
+		told->num_checks++;
+	} else if (event->kind == NVC_REPLAY_ASSOCIATION) {
+		told->association = event->association;
+		snprintf(told->association_text, sizeof(told->association_text), "%s", event->text);
 	}
 }
 

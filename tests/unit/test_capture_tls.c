@@ -3,54 +3,9 @@
  * A host and the reference target talk over TLS, what went over the network is written as a capture, and replay decrypts and
  * judges it: with the secrets inside, with a key log beside it, without keys, with wrong ones, and with a defect.
  */
-#include "capture_frames.h"
-#include "target_town.h"
+#include "capture_town.h"
 
 static struct told told;
-static struct town town;
-static struct nvc_recorder *recorder;
-static char keylog[1 << 16];
-
-static void opened(void *self, uint32_t number, const struct nvc_stream *lowest,
-	const struct nvc_address *to, uint64_t time)
-{
-	struct nvc_tcp_ends ends = {
-		.address = {{192, 0, 2, 1}, {192, 0, 2, 2}}, .port = {(uint16_t)(50000 + number)}};
-
-	(void)self;
-	(void)lowest;
-	ck_assert(nvc_port_parse(to->port, &ends.port[1]));
-	nvc_recorder_opened(recorder, number, &ends, time);
-}
-
-static void bytes(void *self, uint32_t number, bool h2c, struct nvc_slice in, uint64_t time)
-{
-	(void)self;
-	nvc_recorder_bytes(recorder, number, h2c, in, time);
-}
-
-static void ended(void *self, uint32_t number, bool h2c, enum nvc_end how, uint64_t time)
-{
-	(void)self;
-	nvc_recorder_ended(recorder, number, h2c, how == NVC_END_RST, time);
-}
-
-static void secret(void *self, const char *line)
-{
-	(void)self;
-	ck_assert_uint_lt(strlen(keylog) + strlen(line) + 2, sizeof(keylog));
-	strcat(strcat(keylog, line), "\n");
-	nvc_recorder_secret(recorder, line);
-}
-
-static void begin(const char *defect)
-{
-	town_init(&town, defect);
-	keylog[0] = '\0';
-	recorder = nvc_recorder_new(1 << 20);
-	town.host.network = (struct nvc_host_network){NULL, opened, bytes, ended};
-	town.host.keylog = secret;
-}
 
 /* NEWTLSPSK in clear, TLS under its PSK, REPLACETLSPSK, KeyUpdate of both sides, and commands before and after. */
 static void talk(const struct nvc_auth_offer *offer)
@@ -71,16 +26,6 @@ static void talk(const struct nvc_auth_offer *offer)
 		ck_assert_int_eq(done.status, NVC_SC_SUCCESS);
 	}
 	nvc_host_close_all(&town.host);
-}
-
-static void finish(bool secrets, struct nvc_pcapng *out)
-{
-	const struct nvc_recorder_about about = {.application = "test", .secrets = secrets};
-
-	nvc_pcapng_init(out, 1 << 22);
-	ck_assert_int_eq(nvc_recorder_write(recorder, &about, out), NVC_OK);
-	nvc_recorder_free(recorder);
-	town_fini(&town);
 }
 
 static void assert_clean(void)
@@ -227,7 +172,8 @@ END_TEST
 /* A PSK that nobody knows: there is no session, so nothing is left unjudged. */
 START_TEST(refused_handshake)
 {
-	struct nvc_tls_psk psk = {.identity = "NVMe1G01 nobody nothing AAAA",
+	struct nvc_tls_psk psk = {.identity = "NVMe1G01 nobody nothing "
+					      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
 		.psk.len = 32,
 		.hash_id = NVC_HASH_SHA256};
 	const struct nvc_queue_options options = {.tls = &psk};

@@ -76,7 +76,8 @@ static void show(struct nvc_observer *observer, unsigned int conn, const struct 
 static void observe(const struct talk *talk, bool tls, size_t until, enum cut cut,
 	unsigned int judge, struct heard *heard)
 {
-	struct nvc_observer_sink sink = {heard, hear_violation, hear_packet};
+	struct nvc_observer_sink sink = {
+		.self = heard, .violation = hear_violation, .packet = hear_packet};
 	struct nvc_observer *observer = nvc_observer_new(&sink, judge);
 
 	memset(heard, 0, sizeof(*heard));
@@ -378,7 +379,7 @@ START_TEST(memory_is_bounded)
 {
 	static const struct plan plan = {.no_auth = true};
 	unsigned int conn, notes = 0;
-	struct nvc_observer_sink sink = {&notes, NULL, count_notes};
+	struct nvc_observer_sink sink = {.self = &notes, .packet = count_notes};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_BOTH);
 	uint8_t huge[NVC_PDU_CH_LEN] = {NVC_PDU_CAPSULE_RESP, 0, 24, 0};
 	static struct talk talk;
@@ -409,7 +410,7 @@ END_TEST
 /* More challenges than are remembered: the latest are, the first are not. */
 START_TEST(freshness_is_bounded)
 {
-	struct nvc_observer_sink sink = {NULL, NULL, NULL};
+	struct nvc_observer_sink sink = {0};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	static struct talk talk;
 	struct plan plan = {0};
@@ -437,7 +438,7 @@ START_TEST(time_ends_a_transaction)
 {
 	static const uint64_t seconds[] = {1, 119, 121};
 	static const struct plan plan = {.dhgid = NVC_DH_2048};
-	struct nvc_observer_sink sink = {NULL, NULL, NULL};
+	struct nvc_observer_sink sink = {0};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	static struct talk talk;
 
@@ -492,7 +493,7 @@ END_TEST
 /* Two connections seen by one observer. */
 static void observe_two(const struct plan *a, const struct plan *b, struct heard *heard)
 {
-	struct nvc_observer_sink sink = {heard, hear_violation, NULL};
+	struct nvc_observer_sink sink = {.self = heard, .violation = hear_violation};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	static struct talk talk;
 
@@ -530,7 +531,7 @@ START_TEST(violations_are_told_once)
 {
 	static const struct plan plan = {.identify = true};
 	struct heard heard = {.num = 0};
-	struct nvc_observer_sink sink = {&heard, hear_violation, NULL};
+	struct nvc_observer_sink sink = {.self = &heard, .violation = hear_violation};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	static struct talk talk;
 
