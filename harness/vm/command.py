@@ -11,7 +11,7 @@ import sys
 import time
 
 from ..runner import reports as runner_reports
-from . import baseline, expectation, gate, host_story, kernel, klog, matrix, qemu
+from . import baseline, console, expectation, gate, host_story, kernel, klog, matrix, qemu
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
 
@@ -72,6 +72,10 @@ def parse(argv):
     how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: guests at once")
     how.add_argument("--host", action="store_true", help="the other direction: the kernel is the "
                      "host, with nvme-cli, and connects to the reference target")
+    how.add_argument("--console", action="store_true", help="the guest runs the suite itself, over loopback, and prints "
+                     "KTAP on its console: no network")
+    how.add_argument("--export", metavar="DIR", help="with --console: write vmlinux, initrd and cmdline for another "
+                     "engine's QEMU, and stop")
     how.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     how.add_argument("--append", default="", help="more for the kernel's command line")
     how.add_argument("--memory", type=int, default=384, metavar="MIB")
@@ -80,8 +84,9 @@ def parse(argv):
                      help="with --host: break the reference target, to see what a host makes of it")
     how.add_argument("--keep", action="store_true", help="leave the guest running until Enter")
     how.add_argument("--seed", default=SEED, help=f"for the suite (default {SEED})")
-    how.add_argument("--timeout", default=ANSWER_SECONDS, metavar="S",
-                     help=f"how long the target may take to answer (default {ANSWER_SECONDS})")
+    how.add_argument("--timeout", metavar="S",
+                     help=f"how long the target may take to answer (default {ANSWER_SECONDS}; "
+                     f"with --console {console.ANSWER_SECONDS})")
     how.add_argument("-v", "--verbose", action="store_true", help="a line per case; with "
                      "--kernels: also what differs between them")
     words = parser.parse_args(argv)
@@ -143,7 +148,7 @@ def _suite_argv(words, profile_path, directory, last):
     argv = [sys.executable, PROGRAM, "run", *words.cases, "--profile", profile_path,
             "--output-dir", directory]
     argv += ["--seed", words.seed]
-    argv += ["--timeout", words.timeout]
+    argv += ["--timeout", words.timeout or ANSWER_SECONDS]
     argv += ["--verbose"] if words.verbose else []
     argv += [word for glob in last for word in ("--last", glob)]
     return qemu.dying_with_us(argv, "TERM")
@@ -382,6 +387,12 @@ def _dispatch(words, directory):
         prepared = gate.prepare(request)
         print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
         return EXIT_OK
+    if words.export and not words.console:
+        raise GateError("--export writes what --console boots; it needs --console", EXIT_USAGE)
+    if words.export:
+        return console.export(words, request, words.export)
+    if words.console:
+        return console.run(words, request, directory)
     if words.host:
         return _play_host(request, directory, words.defect)
     return _judge(words, request, directory)
