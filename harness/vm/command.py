@@ -11,7 +11,7 @@ import sys
 import time
 
 from ..runner import reports as runner_reports
-from . import baseline, console, expectation, gate, host_story, kernel, klog, matrix, qemu
+from . import baseline, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
 
@@ -277,6 +277,7 @@ def write_report(path, report, windows, status, comparison=None):
              "exit_status": status, "taint_before": report.taint_before,
              "taint_after": report.taint_after, "tlshd_alive": report.tlshd_alive,
              "death": report.death, "timings": report.timings,
+             "kernel_as_expected": report.kernel_silent or bool(comparison and comparison.kernel_as_expected),
              "findings": [{"case": windows.case_at(found.time), "near": windows.near(found.time),
                            "title": found.title,
                            "lines": found.lines} for found in report.findings],
@@ -337,6 +338,7 @@ def _judge(words, request, directory):
     if comparison and words.update_baseline:
         print(expected.update(comparison, report.release))
     write_report(os.path.join(directory, "gate.json"), report, windows, status, comparison)
+    gate_junit.write(os.path.join(directory, "junit.xml"), [matrix.column(report.release, directory, status)])
     shown = os.path.relpath(directory)
     print(f"kernel {'silent' if report.kernel_silent else 'complained'}; gate.json and the guest's "
           f"logs in {directory if shown.startswith('..') else shown}")
@@ -411,6 +413,19 @@ def _run(words):
     except KeyboardInterrupt:
         print("nvme-conform gate: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def merge(argv):
+    """merge runs `nvme-conform merge`, which is `gate --merge` for people who ran the shares elsewhere."""
+    parser = argparse.ArgumentParser(prog="nvme-conform merge", epilog="exit status: the worst of the shares'",
+                                     description="Join the reports of several shares of `gate --kernels`.")
+    parser.add_argument("shares", nargs="+", metavar="DIR", help="directories of `gate --kernels … --shard I/N`")
+    parser.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
+    parser.add_argument("--publish", metavar="DIR", help="also the verdicts and tables for others")
+    parser.add_argument("-v", "--verbose", action="store_true", help="also what differs between the kernels")
+    words = parser.parse_args(argv)
+    return main(["--merge", *words.shares] + [f"--{name.replace('_', '-')}={value}" for name in ("output_dir", "publish")
+                                              if (value := getattr(words, name))] + ["-v"] * words.verbose)
 
 
 def main(argv):
