@@ -18,7 +18,9 @@ SUBCOMMANDS = {
     "diff": (diff, "what changed from one run to another"),
     "compare": (compare, "compare the verdicts of a run with recorded ones"),
 }
-GATE = "boot a Linux kernel in a virtual machine and judge its target"
+# What needs a kernel in a virtual machine, or comes of it; their arguments are harness/vm's.
+GATES = {"gate": "boot a Linux kernel in a virtual machine and judge its target",
+         "merge": "join the reports of several shares of `gate --kernels`"}
 EPILOG = """exit status: 0 all judged, nothing failed; 1 something failed; 2 wrong argument, secret or file;
 3 the tester's own error; 125 nothing failed, but not everything could be judged; 130 interrupted"""
 
@@ -30,23 +32,24 @@ def _parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, text) in SUBCOMMANDS.items():
         module.add_arguments(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EPILOG))
-    commands.add_parser("gate", help=GATE, add_help=False)
+    for name, text in GATES.items():
+        commands.add_parser(name, help=text, add_help=False)
     return parser
 
 
-def _gate(argv):
+def _gate(name, argv):
     try:
         from harness.vm import command
     except ImportError as error:
         raise ToolError(f"the kernel gate is not installed here ({error})") from None
-    return command.main(argv)
+    return command.main(argv) if name == "gate" else command.merge(argv)
 
 
 def main(argv):
     """main runs the command and returns its exit status. Whatever the user got wrong is one line on standard error."""
     try:
-        if argv[:1] == ["gate"]:
-            return _gate(argv[1:])
+        if argv and argv[0] in GATES:
+            return _gate(argv[0], argv[1:])
         args = _parser().parse_args(argv)
         run.raise_on_signals()
         status = SUBCOMMANDS[args.command][0].main(args)

@@ -5,7 +5,8 @@ from .catalogue import area_of
 from .terminal import clean
 
 
-def _word(text):
+def word(text):
+    """word returns text as a name or a diagnosis may have it."""
     # "#" begins a directive and must not stand in a name or a diagnosis.
     return clean(text).replace("#", "(hash)")
 
@@ -14,12 +15,12 @@ def line(number, name, verdict, reason=""):
     """line returns one result line: warn is ok with a remark, inconclusive and error are not ok, and say which they are."""
     ok = verdict in ("pass", "warn", "skip", "note", "none")
     directive = {"skip": "SKIP", "warn": "WARN", "inconclusive": "ERROR", "error": "ERROR", "note": "NOTE"}.get(verdict)
-    text = f"{'ok' if ok else 'not ok'} {number} {_word(name)}"
+    text = f"{'ok' if ok else 'not ok'} {number} {word(name)}"
     if not directive:
         return text
     if verdict == "inconclusive":
         reason = f"inconclusive: {reason}"
-    return f"{text} # {directive} {_word(reason)}".rstrip()
+    return f"{text} # {directive} {word(reason)}".rstrip()
 
 
 def _diagnosis(result):
@@ -33,7 +34,7 @@ def _diagnosis(result):
         ("teardown seen", result.teardown_seen),
     ):
         if value:
-            yield f"# {label}: {_word(value)}"
+            yield f"# {label}: {word(value)}"
 
 
 def _tests(results):
@@ -53,14 +54,14 @@ def render(ledger):
     tests = {name: list(_tests(results)) for name, results in areas.items()}
     if ledger.observations:
         tests["observer"] = tests.get("observer", []) + [
-            (seen.id, seen.verdict, seen.seen, [f"# seen {seen.count} times, first in {seen.case}: {_word(seen.seen)}"])
+            (seen.id, seen.verdict, seen.seen, [f"# seen {seen.count} times, first in {seen.case}: {word(seen.seen)}"])
             for seen in ledger.observations.values()
         ]
     if ledger.num_faults:
-        tests["engine"] = [("engine", "error", ledger.faults[0], [f"# {_word(text)}" for text in ledger.faults])]
+        tests["engine"] = [("engine", "error", ledger.faults[0], [f"# {word(text)}" for text in ledger.faults])]
     out = ["KTAP version 1", f"1..{len(tests)}"]
     for number, (name, entries) in enumerate(tests.items(), 1):
-        out += ["  KTAP version 1", f"  # Subtest: {_word(name)}", f"  1..{len(entries)}"]
+        out += ["  KTAP version 1", f"  # Subtest: {word(name)}", f"  1..{len(entries)}"]
         for index, (test, verdict, reason, diagnosis) in enumerate(entries, 1):
             out += [f"  {text}" for text in diagnosis]
             out.append("  " + line(index, test, verdict, reason))

@@ -11,7 +11,8 @@ import sys
 import time
 
 from ..runner import reports as runner_reports
-from . import baseline, expectation, gate, host_story, kernel, klog, matrix, qemu, soak
+from . import (baseline, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu,
+               soak)
 from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
@@ -77,6 +78,10 @@ def parse(argv):
     how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: guests at once")
     how.add_argument("--host", action="store_true", help="the other direction: the kernel is the "
                      "host, with nvme-cli, and connects to the reference target")
+    how.add_argument("--console", action="store_true", help="the guest runs the suite itself, over loopback, and prints "
+                     "KTAP on its console: no network")
+    how.add_argument("--export", metavar="DIR", help="with --console: write vmlinux, initrd and cmdline for another "
+                     "engine's QEMU, and stop")
     how.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     how.add_argument("--append", default="", help="more for the kernel's command line")
     how.add_argument("--memory", type=int, default=384, metavar="MIB")
@@ -85,8 +90,9 @@ def parse(argv):
                      help="with --host: break the reference target, to see what a host makes of it")
     how.add_argument("--keep", action="store_true", help="leave the guest running, print the ways in; Enter ends it")
     how.add_argument("--seed", default=SEED, help=f"for the suite (default {SEED})")
-    how.add_argument("--timeout", default=ANSWER_SECONDS, metavar="S",
-                     help=f"how long the target may take to answer (default {ANSWER_SECONDS})")
+    how.add_argument("--timeout", metavar="S",
+                     help=f"how long the target may take to answer (default {ANSWER_SECONDS}; "
+                     f"with --console {console.ANSWER_SECONDS})")
     how.add_argument("-v", "--verbose", action="store_true", help="a line per case; with "
                      "--kernels: also what differs between them")
     words = parser.parse_args(argv)
@@ -126,7 +132,7 @@ def _suite_argv(words, profile_path, directory, last):
     argv = [sys.executable, PROGRAM, "run", *words.cases, "--profile", profile_path,
             "--output-dir", directory]
     argv += ["--seed", words.seed]
-    argv += ["--timeout", words.timeout]
+    argv += ["--timeout", words.timeout or ANSWER_SECONDS]
     argv += ["--verbose"] if words.verbose else []
     argv += [word for glob in last for word in ("--last", glob)]
     return qemu.dying_with_us(argv, "TERM")
@@ -256,6 +262,7 @@ def write_report(path, words, report, windows, status, comparison=None, kinds=()
              "exit_status": status, "taint_before": report.taint_before,
              "taint_after": report.taint_after, "tlshd_alive": report.tlshd_alive,
              "death": report.death, "timings": report.timings,
+             "kernel_as_expected": report.kernel_silent or bool(comparison and comparison.kernel_as_expected),
              "findings": [{"case": windows.case_at(found.time), "near": windows.near(found.time),
                            "title": found.title,
                            "lines": found.lines} for found in report.findings],
@@ -328,6 +335,7 @@ def _judge(words, request, directory):
     if comparison and words.update_baseline:
         print(expected.update(comparison, report.release))
     write_report(os.path.join(directory, "gate.json"), words, report, windows, status, comparison)
+    gate_junit.write(os.path.join(directory, "junit.xml"), [matrix.column(report.release, directory, status)])
     _conclude(report, directory)
     return status
 
@@ -410,6 +418,12 @@ def _dispatch(words, directory):
         prepared = gate.prepare(request)
         print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
         return EXIT_OK
+    if words.export and not words.console:
+        raise GateError("--export writes what --console boots; it needs --console", EXIT_USAGE)
+    if words.export:
+        return console.export(words, request, words.export)
+    if words.console:
+        return console.run(words, request, directory)
     if words.host:
         return _play_host(request, directory, words.defect)
     if words.soak is not None:
@@ -430,6 +444,19 @@ def _run(words):
     except KeyboardInterrupt:
         print("nvme-conform gate: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def merge(argv):
+    """merge runs `nvme-conform merge`, which is `gate --merge` for people who ran the shares elsewhere."""
+    parser = argparse.ArgumentParser(prog="nvme-conform merge", epilog="exit status: the worst of the shares'",
+                                     description="Join the reports of several shares of `gate --kernels`.")
+    parser.add_argument("shares", nargs="+", metavar="DIR", help="directories of `gate --kernels … --shard I/N`")
+    parser.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
+    parser.add_argument("--publish", metavar="DIR", help="also the verdicts and tables for others")
+    parser.add_argument("-v", "--verbose", action="store_true", help="also what differs between the kernels")
+    words = parser.parse_args(argv)
+    return main(["--merge", *words.shares] + [f"--{name.replace('_', '-')}={value}" for name in ("output_dir", "publish")
+                                              if (value := getattr(words, name))] + ["-v"] * words.verbose)
 
 
 def main(argv):

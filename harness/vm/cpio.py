@@ -64,3 +64,26 @@ class Archive:
         self._member(_TRAILER, 0)
         data = b"".join(self._parts)
         return data + bytes(-len(data) % 512)
+
+
+def join(data):
+    """join makes one archive of archives that follow one another: all trailers but the last are left out.
+
+    The kernel reads both; programs that unpack an archive stop at its first trailer. Hard links are not used here, so
+    that equal inode numbers of different parts mean nothing.
+    """
+    parts, position = [], 0
+    while position < len(data):
+        name_len, file_len = int(data[position + 94:position + 102], 16), int(data[position + 54:position + 62], 16)
+        body = position + 110 + name_len
+        body += -body % 4
+        end = body + file_len
+        end += -end % 4
+        if data[position + 110:position + 110 + len(_TRAILER)] == _TRAILER.encode():
+            trailer = data[position:end]
+            end += -end % 512
+        else:
+            parts.append(data[position:end])
+        position = end
+    joined = b"".join(parts) + trailer
+    return joined + bytes(-len(joined) % 512)

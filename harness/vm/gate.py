@@ -113,6 +113,10 @@ class GuestBase:
         """files returns {name below /conf: contents} for this run."""
         return {}
 
+    def more(self):
+        """more returns one further archive for the guest's root, empty for none."""
+        return b""
+
     def ready(self):
         """ready is called once the guest has said that it is."""
 
@@ -133,7 +137,7 @@ class GuestBase:
             os.makedirs(self.directory, exist_ok=True)
             initrd = os.path.join(self.directory, "initrd")
             initramfs.write(initrd, self.prepared.program_archive, self.kernel, self.files(),
-                            self.skip_modules)
+                            self.skip_modules, self.more())
         except OSError as error:
             raise GateError(f"cannot write {self.directory}: {error.strerror}") from error
         self._record()

@@ -6,7 +6,10 @@ once, modules once per kernel, the configuration for every run. Uncompressed: un
 inflating costs more than reading.
 """
 
+import fnmatch
 import os
+import re
+import shlex
 import subprocess
 
 from . import cache as cache_module
@@ -26,6 +29,15 @@ APPLETS = ("awk base64 basename cat chmod cp cut dd df dmesg echo env expr false
 TARGET_PROGRAMS = {"busybox-static": "bin/busybox", "ktls-utils": "sbin/tlshd",
                    "keyutils": "bin/keyctl"}
 HOST_PROGRAMS = {**TARGET_PROGRAMS, "nvme-cli": "sbin/nvme"}
+# A guest that runs the suite itself: Python with its library (a name that ends with "/" is a directory, by glob),
+# and the libraries of the engine, which is built outside.
+SUITE_PROGRAMS = {**TARGET_PROGRAMS, "python3": "bin/python3", "libpython3-stdlib": "lib/python3.*/",
+                  "libjansson4": "libjansson.so.4", "libpcap0.8t64": "libpcap.so.0.8",
+                  "libssl3t64": "libssl.so.3", "libsubunit0": "libsubunit.so.0"}
+# Parts of Python's library that nothing here imports; they are most of its size.
+UNUSED_LIBRARY = re.compile(r"/(__pycache__|_pyrepl|config-[^/]*|ctypes|curses|dbm|idlelib|lib2to3|pydoc_data|sqlite3"
+                            r"|test|tkinter|turtledemo|unittest|venv|wsgiref|xmlrpc)/"
+                            r"|/lib-dynload/(_ctypes|_curses|_dbm|_gdbm|_sqlite3|_tkinter|_test|readline|xx)")
 
 STATIC_FILES = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n",
                 "etc/hosts": "127.0.0.1 localhost\n10.0.2.2 outside\n",
@@ -34,8 +46,9 @@ STATIC_FILES = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "r
 
 def build_shim(path):
     """build_shim compiles tlshd_shim.c to the shared object path."""
-    compiler = fetch.need_program(os.environ.get("CC", "cc"), "gcc libc6-dev")
-    done = subprocess.run([compiler, "-std=c17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
+    compiler, *words = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    compiler = fetch.need_program(compiler, "gcc libc6-dev")
+    done = subprocess.run([compiler, *words, "-std=c17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
                            "-fPIC", "-shared", "-nostdlib", "-fno-stack-protector",
                            "-o", path, os.path.join(GUEST_FILES, "tlshd_shim.c")],
                           capture_output=True, text=True, check=False, timeout=60)
@@ -90,6 +103,12 @@ def _add_programs(archive, tree, programs):
     """_add_programs adds the programs and every library they need."""
     wanted, done = [], set()
     for name in programs:
+        if name.endswith("/"):
+            wanted += _add_directory(archive, tree, name)
+            continue
+        if ".so." in name:
+            wanted.append(name)
+            continue
         data = tree.program(name)
         archive.file("usr/" + name, data, 0o755)
         interpreter, libraries = elf.needed(data)
@@ -105,6 +124,16 @@ def _add_programs(archive, tree, programs):
             data = tree.library(soname)
             archive.file(f"{LIBRARY_DIRECTORIES[0]}/{soname}", data, 0o755)
             wanted += elf.needed(data)[1]
+
+
+def _add_directory(archive, tree, pattern):
+    """_add_directory adds the files below the directories that match a glob; it returns the libraries they need."""
+    wanted = []
+    for path, data in tree.files.items():
+        if fnmatch.fnmatchcase(path, f"usr/{pattern}*") and not UNUSED_LIBRARY.search(path):
+            archive.file(path, data)
+            wanted += elf.needed(data)[1] if elf.is_elf(data) else []
+    return wanted
 
 
 def _program_archive(tree, programs, shim):
@@ -170,10 +199,11 @@ def run_archive(files):
     return archive.finish()
 
 
-def write(path, program_archive, kernel, files, skip_modules=()):
-    """write puts the three parts one after the other into the file path, readable by its owner."""
+def write(path, program_archive, kernel, files, skip_modules=(), more=b""):
+    """write puts the parts one after the other into the file path, readable by its owner; more is one further archive."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(handle, "wb") as out, open(program_archive, "rb") as source:
         out.write(source.read())
         out.write(_module_archive(kernel.module_files, skip_modules))
         out.write(run_archive(files))
+        out.write(more)

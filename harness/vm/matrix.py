@@ -11,7 +11,7 @@ import time
 
 from ..runner.catalogue import area_of
 from ..runner.terminal import table
-from . import baseline, expectation, qemu
+from . import baseline, expectation, gate_junit, qemu
 from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 FORMAT = "nvme-conform-matrix/1"
@@ -135,7 +135,7 @@ def column(kernel, directory, status, seconds=None):
         "accel": report.get("accel", ""), "timings": report.get("timings", {}),
         "suite_seed": results.get("seed"), "findings": [f["title"] for f in report.get("findings", [])],
         "taint_after": report.get("taint_after"), "death": report.get("death"),
-        "baseline": report.get("baseline"),
+        "baseline": report.get("baseline"), "kernel_as_expected": report.get("kernel_as_expected", False),
         "kernel_files": [{name: entry.get(name) for name in ("file", "sha256", "verified")}
                          for entry in versions.get("kernel_files", [])],
         "verdicts": {ident: {name: value for name, value in
@@ -224,7 +224,8 @@ def markdown(rows):
 
 
 def write(directory, columns, command):
-    """write stores matrix.json and matrix.md."""
+    """write stores matrix.json, matrix.md and junit.xml."""
+    gate_junit.write(os.path.join(directory, "junit.xml"), columns)
     with open(os.path.join(directory, "matrix.json"), "w", encoding="utf-8") as file:
         json.dump({"format": FORMAT, "command": command, "kernels": columns}, file, indent=1)
         file.write("\n")
@@ -288,6 +289,7 @@ def rejudge(directory, expected, lenient):
             continue
         judgement = expected.again(results, report, lenient)
         each["baseline"] = judgement.facts()
+        each["kernel_as_expected"] = judgement.kernel_as_expected
         each["status"] = judgement.exit_status() if judgement.kernel_as_expected else EXIT_UNEXPECTED
         print(f"{each['kernel']}: {list(judgement.lines(''))[-1]}")
         for difference in judgement.comparison.differences:
@@ -346,7 +348,7 @@ def run(words, directory, program):
     for each in rows:
         print()
         print("\n".join(table(each)))
-    print(f"{LEGEND}\nmatrix.json and matrix.md in {directory}")
+    print(f"{LEGEND}\nmatrix.json, matrix.md and junit.xml in {directory}")
     statuses = [each["status"] for each in columns]
     if not statuses:
         return EXIT_OK    # a share may be empty

@@ -70,6 +70,9 @@ class Setup:
 
 
 def _network(setup, ports):
+    """_network returns QEMU's words for the guest's network; without forwards and relays there is none."""
+    if not setup.forwards and not setup.relays:
+        return ["-nic", "none"]
     parts = ["user,id=n0,restrict=on,ipv6=off"]
     parts += [f"hostfwd=tcp:127.0.0.1:{ours}-:{theirs}"
               for ours, theirs in zip(ports, setup.forwards)]
@@ -77,7 +80,7 @@ def _network(setup, ports):
     for theirs, ours in setup.relays.items():
         command = f"{sys.executable} -S {relay} {ours}".replace(",", ",,")
         parts.append(f"guestfwd=tcp:{GUEST_HOST}:{theirs}-cmd:{command}")
-    return ",".join(parts)
+    return ["-netdev", ",".join(parts), "-device", "virtio-net-pci,netdev=n0"]
 
 
 def command_line(setup, ports, control_fd):
@@ -91,7 +94,7 @@ def command_line(setup, ports, control_fd):
             "-serial", "file:" + os.path.join(setup.directory, "serial.log"),
             "-chardev", f"socket,id=control,fd={control_fd}", "-device", "virtio-serial-pci",
             "-device", "virtserialport,chardev=control,name=control",
-            "-netdev", _network(setup, ports), "-device", "virtio-net-pci,netdev=n0", "-no-reboot"]
+            *_network(setup, ports), "-no-reboot"]
     if os.path.exists(QBOOT):
         argv += ["-bios", QBOOT]
     return dying_with_us(argv, "KILL")

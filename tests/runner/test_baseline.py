@@ -234,6 +234,11 @@ class Matrix(unittest.TestCase):
         two = {"a.x": {"verdict": "pass/fail"}, "a.y": {"verdict": "fail"}, "b.z": {"verdict": "inconclusive"}}
         return [{"kernel": "1", "status": 0, "verdicts": one}, {"kernel": "2", "status": 1, "verdicts": two}]
 
+    def written(self, **changes):
+        """A column as matrix.column makes it of a gate that left nothing."""
+        with tempfile.TemporaryDirectory() as directory:
+            return {**matrix.column("7.1.3", directory, 1), **changes}
+
     def test_areas(self):
         self.assertEqual(matrix.area_rows(self.columns()), [
             ["area", "1", "2"], ["a", "1 1F", "0 1F 1t"], ["b", "0 1s", "0 1i"], ["all", "1 1F 1s", "0 1F 1i 1t"],
@@ -252,7 +257,7 @@ class Matrix(unittest.TestCase):
         text = entry(["a.bad"], behaviour="fail", reason="x")
         with tempfile.TemporaryDirectory() as directory:
             os.makedirs(os.path.join(directory, "7.1.3", "suite"))
-            matrix.write(directory, [{"kernel": "7.1.3", "status": 1, "verdicts": {}}], "x")
+            matrix.write(directory, [self.written()], "x")
             for name, data in (("gate.json", facts), ("suite/results.json", results)):
                 with open(os.path.join(directory, "7.1.3", name), "w", encoding="utf-8") as file:
                     json.dump(data, file)
@@ -282,8 +287,7 @@ class Matrix(unittest.TestCase):
                 matrix.share(wanted, text)
 
     def test_merging(self):
-        columns = self.columns()
-        columns[0]["kernel"], columns[1]["kernel"] = "7.1", "6.18"
+        columns = [self.written(kernel="7.1"), self.written(kernel="6.18")]
         with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
             matrix.write(one, columns[:1], "x")
             matrix.write(two, columns[1:], "x")
