@@ -226,6 +226,7 @@ seeds: $(FUZZ_SEEDERS)
 	@for t in $(FUZZ_NAMES); do echo "# $$t over its seeds"; $(BUILD)/fuzz/$$t tests/fuzz/seeds/$$t/* || exit 1; done
 
 # Fuzzing for FUZZ_SECONDS per target, with the library built as the fuzzer wants it. Corpus and findings are left in $(BUILD).
+# Of captures the golden ones are seeds too, at their full length.
 FUZZ_SECONDS ?= 20
 FUZZ_CC      ?= clang
 AFL_CC       ?= afl-clang-fast
@@ -244,16 +245,19 @@ afl: ## AFL++ on the same, FUZZ_SECONDS each
 
 .PHONY: run-libfuzzer run-afl
 run-libfuzzer: $(FUZZERS)
-	@for t in $(FUZZ_NAMES); do mkdir -p $(BUILD)/$$t.corpus; \
-		$(BUILD)/fuzzer/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4608 -print_final_stats=1 \
-			-artifact_prefix=$(BUILD)/$$t- $(BUILD)/$$t.corpus tests/fuzz/seeds/$$t || exit 1; done
+	@for t in $(FUZZ_NAMES); do mkdir -p $(BUILD)/$$t.corpus; len=4608; more=; \
+		case $$t in fuzz_capture) len=131072; more=captures;; esac; \
+		$(BUILD)/fuzzer/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=$$len -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/$$t- $(BUILD)/$$t.corpus tests/fuzz/seeds/$$t $$more || exit 1; done
 
 # afl-fuzz ends with 0 whatever it found. It asks for a core pattern that only root can set, and needs it for crashes alone that
 # a sanitizer does not see.
 run-afl: $(FUZZERS)
-	@for t in $(FUZZ_NAMES); do echo "# $$t under AFL++ for $(FUZZ_SECONDS) s"; rm -rf $(BUILD)/$$t.out; \
+	@for t in $(FUZZ_NAMES); do echo "# $$t under AFL++ for $(FUZZ_SECONDS) s"; rm -rf $(BUILD)/$$t.out $(BUILD)/$$t.seeds; \
+		cp -r tests/fuzz/seeds/$$t $(BUILD)/$$t.seeds; \
+		case $$t in fuzz_capture) cp captures/*.pcapng $(BUILD)/$$t.seeds/;; esac; \
 		AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 \
-			afl-fuzz -V $(FUZZ_SECONDS) -t 5000 -i tests/fuzz/seeds/$$t -o $(BUILD)/$$t.out -- $(BUILD)/fuzzer/$$t \
+			afl-fuzz -V $(FUZZ_SECONDS) -t 5000 -i $(BUILD)/$$t.seeds -o $(BUILD)/$$t.out -- $(BUILD)/fuzzer/$$t \
 			> $(BUILD)/$$t.log 2>&1 || { tail -n 20 $(BUILD)/$$t.log; exit 1; }; \
 		grep -E '^(execs_done|corpus_found|saved_crashes|saved_hangs|bitmap_cvg)' $(BUILD)/$$t.out/default/fuzzer_stats; \
 		grep -q '^saved_crashes *: 0$$' $(BUILD)/$$t.out/default/fuzzer_stats || exit 1; done

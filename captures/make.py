@@ -1,7 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Makes the golden captures of manifest.json anew that come from a case against the reference target."""
+"""Makes golden captures of manifest.json anew.
 
+    captures/make.py                        all that need neither a virtual machine nor privileges
+    captures/make.py linux-host-nvmet ...   these; what has a "kernel" boots it under QEMU, an "interface" takes root
+    captures/make.py --tree DIR NAME        one with "tree", whose kernel nobody distributes
+"""
+
+import argparse
 import json
 import os
 import shutil
@@ -10,31 +16,137 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(os.path.dirname(HERE), "build", "nvme-conform-engine")
+ROOT = os.path.dirname(HERE)
+sys.path.insert(0, ROOT)
+
+from harness.vm import gate, host_story, kernel, linux_host, qemu, recording  # noqa: E402  (the path must be known first)
+from harness.vm.errors import GateError  # noqa: E402
+
+ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
+PROGRAM = os.path.join(ROOT, "harness", "nvme-conform")
+ENGINE_SECONDS = 120
+IDENTITY = "sha256-ffdhe2048-two-way"
 
 
-def make(entry, directory):
-    """make runs the case of one entry and puts its capture into directory."""
+def run_case(entry, target, destination):
+    """run_case runs the case of an entry, against the reference target when target is None, and keeps its capture."""
     with tempfile.TemporaryDirectory() as scratch:
-        config = {"seed": 1, "cases": [entry["case"]], "defects": entry.get("defects", []),
+        config = {"seed": 1, "cases": [entry["case"]], "defects": entry.get("defects", []), "target": target,
                   "captures": {"mode": "all", "directory": scratch, "secrets": entry.get("secrets", True),
-                               "command": "captures/make.py"}}
-        subprocess.run([ENGINE, "run"], input=json.dumps(config), text=True, stdout=subprocess.DEVNULL, timeout=120, check=True)
+                               "interface": entry.get("interface"), "command": "captures/make.py"}}
+        subprocess.run([ENGINE, "run"], input=json.dumps(config), text=True, stdout=subprocess.DEVNULL, timeout=ENGINE_SECONDS,
+                       check=True)
         (name,) = os.listdir(scratch)
-        target = os.path.join(directory, entry["file"])
-        shutil.copyfile(os.path.join(scratch, name), target)
-        os.chmod(target, 0o644)  # only test keys are inside
+        shutil.copyfile(os.path.join(scratch, name), destination)
+
+
+def over_sockets(entry, directory, destination):
+    """over_sockets: the suite's host against `nvme-conform target`, seen on an interface."""
+    with host_story.ReferenceTarget(PROGRAM, directory) as target:
+        run_case(entry, target.profile, destination)
+
+
+def request_for(entry, tree, directory):
+    """request_for names the kernel of an entry, as `nvme-conform gate` would."""
+    if not entry.get("tree"):
+        return gate.Request(kernel=entry["kernel"], directory=directory)
+    if not tree:
+        raise GateError(f"{entry['file']}: its kernel has a patch and is not Debian's: build it and give it with --tree DIR")
+    image, modules, config = kernel.in_tree(tree)
+    return gate.Request(image=image, modules=modules, config=config, directory=directory)
+
+
+def linux_target(entry, tree, directory, destination):
+    """linux_target: the suite's host against nvmet."""
+    gate.gate(request_for(entry, tree, directory), lambda guest: run_case(entry, guest.profile, destination))
+
+
+def steps(entry, target, address):
+    """steps returns what the Linux host of an entry does at a target that is described by a profile."""
+    host = next(each for each in target["hosts"] if each["name"] == IDENTITY)
+    peer = linux_host.Peer(target["subnqn"], host["hostnqn"], host["hostid"], address)
+    secret, ctrl_secret = host["dhchap_secret"], host["dhchap_ctrl_secret"]
+    if entry["host"] == "wrong-secret":
+        return [linux_host.connect(peer, ctrl_secret, name="wrong-secret", expect_failure=True)]
+    if entry["host"] == "two-way":
+        return [linux_host.connect(peer, secret, ctrl_secret), linux_host.disconnect(peer)]
+    return [linux_host.connect(peer, secret, concat=True),
+            *(linux_host.replace_psk(peer, secret, number) for number in range(1, entry.get("replacements", 3) + 1)),
+            linux_host.disconnect(peer)]
+
+
+def record(entry, guest, interface, todo, destination):
+    """record plays the steps in the guest while its tcpdump runs."""
+    with recording.Recording(guest, interface) as packets:
+        for step in todo:
+            done = guest.step(step)
+            if not done.ok:
+                raise GateError(f"{entry['file']}: step {done.name} went wrong: {done.output.strip()}")
+    packets.write(destination)
+
+
+def linux_host_at_reference(entry, directory, destination):
+    """linux_host_at_reference: nvme-cli and the kernel against `nvme-conform target`."""
+    with host_story.ReferenceTarget(PROGRAM, directory) as target:
+        prepared = gate.prepare(gate.Request(kernel=entry["kernel"], directory=directory), recording.PROGRAMS)
+        with recording.HostGuest(prepared, target.port) as guest:
+            record(entry, guest, "eth0", steps(entry, target.profile, qemu.GUEST_HOST), destination)
+
+
+def linux_alone(entry, directory, destination):
+    """linux_alone: host and target are the same kernel; no byte is ours."""
+    prepared = gate.prepare(gate.Request(kernel=entry["kernel"], directory=directory), recording.PROGRAMS)
+    with recording.LoopbackGuest(prepared) as guest:
+        # The kernel would read a namespace in search of partitions: nothing to look at, and large.
+        guest.run(f"echo 0 >/sys/kernel/config/nvmet/subsystems/{guest.profile['subnqn']}/namespaces/1/enable", "no namespace")
+        record(entry, guest, "lo", steps(entry, guest.profile, recording.ADDRESS), destination)
+
+
+def make(entry, tree, destination):
+    """make makes the capture of one entry."""
+    with tempfile.TemporaryDirectory() as directory:
+        if "interface" in entry:
+            over_sockets(entry, directory, destination)
+        elif "kernel" not in entry:
+            run_case(entry, None, destination)
+        elif "host" not in entry:
+            linux_target(entry, tree, directory, destination)
+        elif entry["target"] == "reference":
+            linux_host_at_reference(entry, directory, destination)
+        else:
+            linux_alone(entry, directory, destination)
+    os.chmod(destination, 0o644)  # only test keys are inside
+
+
+def chosen(entries, names):
+    """chosen returns the entries of these names, without any those that need nothing else; SystemExit for an unknown name."""
+    if not names:
+        return [entry for entry in entries if "kernel" not in entry and "interface" not in entry]
+    by_name = {entry["file"].removesuffix(".pcapng"): entry for entry in entries}
+    unknown = [name for name in names if name.removesuffix(".pcapng") not in by_name]
+    if unknown:
+        raise SystemExit(f"make.py: no golden capture is named {', '.join(unknown)}; there are {', '.join(by_name)}")
+    return [by_name[name.removesuffix(".pcapng")] for name in names]
 
 
 def main():
-    """main makes all of them in the directory given, by default here."""
-    directory = sys.argv[1] if len(sys.argv) > 1 else HERE
+    """main makes what the command line names and returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="file of the manifest (default: all that need nothing else)")
+    parser.add_argument("--directory", default=HERE, help="where to put them (default: here)")
+    parser.add_argument("--tree", metavar="DIR", help="the kernel tree for an entry with \"tree\"")
+    words = parser.parse_args()
     with open(os.path.join(HERE, "manifest.json"), encoding="utf-8") as file:
         entries = json.load(file)["captures"]
-    for entry in entries:
-        if "case" in entry:
-            make(entry, directory)
+    for entry in chosen(entries, words.names):
+        try:
+            make(entry, words.tree, os.path.join(words.directory, entry["file"]))
+        except (GateError, OSError, subprocess.SubprocessError) as error:
+            print(f"make.py: {entry['file']}: {error}", file=sys.stderr)
+            return 1
+        print(entry["file"])
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,10 +12,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture/live.h"
 #include "capture/recorder.h"
 
 enum {
-	LIMIT = 16 << 20,   /* bytes kept of one case */
+	LIMIT = 16 << 20, /* bytes kept of one case */
+	LIVE_LIMIT =
+		2 *
+		LIMIT, /* and of an interface meanwhile: headers, and what others send to these ports */
+	/* A drawn frame costs at most some 120 bytes beside its payload; small writes cost most. */
+	FILE_LIMIT = LIMIT * 8,
 	FIRST_PORT = 49152, /* of the dynamic ports (RFC 6335, 6) */
 	NUM_PORTS = 65536 - FIRST_PORT,
 	HOST_STRIDE = 100000, /* each host's own numbers begin at 1 */
@@ -46,6 +52,7 @@ static enum nvc_result read_captures(
 	const char *mode = json_string_value(json_object_get(captures, "mode"));
 	const char *directory = json_string_value(json_object_get(captures, "directory"));
 	const char *command = json_string_value(json_object_get(captures, "command"));
+	const char *interface = json_string_value(json_object_get(captures, "interface"));
 
 	if (!mode || strcmp(mode, "none") == 0)
 		return NVC_OK;
@@ -53,7 +60,10 @@ static enum nvc_result read_captures(
 		return nvc_fail(err, NVC_E_INVALID, "captures: mode is 'fail', 'all' or 'none'");
 	if (!directory || strlen(directory) >= sizeof(config->directory))
 		return nvc_fail(err, NVC_E_INVALID, "captures: no directory to write to");
+	if (interface && strlen(interface) >= sizeof(config->interface))
+		return nvc_fail(err, NVC_E_INVALID, "captures: no interface has so long a name");
 	config->mode = mode[0] == 'a' ? CAPTURE_ALL : CAPTURE_FAIL;
+	strcpy(config->interface, interface ? interface : "");
 	config->secrets = !json_is_false(json_object_get(captures, "secrets"));
 	strcpy(config->directory, directory);
 	snprintf(config->command, sizeof(config->command), "%s", command ? command : "");
@@ -78,8 +88,35 @@ enum nvc_result capture_config_read(
 
 /* ---- recording ---- */
 
-/* Memory that the process of a case shares with the engine, which can write a capture when that process is gone. */
+/* Memory that the process of a case shares with the engine, which writes the capture when that process is gone. */
 static void *shared;
+
+/* Packets of an interface, for the whole run; NULL: captures are drawn. The process of a case leaves it alone. */
+static struct nvc_live *live;
+
+enum nvc_result capture_open(const struct capture_config *config, const char *const *ports,
+	size_t num_ports, struct nvc_error *err)
+{
+	char filter[256] = "";
+
+	if (config->mode == CAPTURE_NONE || !config->interface[0])
+		return NVC_OK;
+	for (size_t i = 0; i < num_ports; i++) {
+		const size_t len = strlen(filter);
+
+		if (ports[i][0])
+			snprintf(filter + len, sizeof(filter) - len, "%stcp port %s",
+				len ? " or " : "", ports[i]);
+	}
+	live = nvc_live_open(config->interface, filter, LIVE_LIMIT, err);
+	return live ? NVC_OK : err->result;
+}
+
+void capture_close(void)
+{
+	nvc_live_close(live);
+	live = NULL;
+}
 
 void capture_begin(const struct capture_config *config, bool in_process)
 {
@@ -88,6 +125,8 @@ void capture_begin(const struct capture_config *config, bool in_process)
 	out.in_process = in_process;
 	if (config->mode == CAPTURE_NONE)
 		return;
+	if (live)
+		nvc_live_forget(live);
 	if (!shared) {
 		shared = mmap(
 			NULL, LIMIT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -294,6 +333,48 @@ static enum nvc_result write_file(struct nvc_slice bytes, struct nvc_error *why)
 	return nvc_fail(why, NVC_E_SYSTEM, "%s: %s", out.path, strerror(errno));
 }
 
+static bool next_live(void *self, size_t *at, struct nvc_packet *packet)
+{
+	return nvc_live_next(self, at, packet);
+}
+
+/* Fills `file` with what the interface showed of the case; without any such packet, from the streams, and says so. */
+static enum nvc_result fill(const struct nvc_recorder_about *about, struct nvc_pcapng *file)
+{
+	char command[sizeof(out.config->command) + 512];
+	struct nvc_recorder_seen seen = {.interface = out.config->interface, .next = next_live};
+	struct nvc_recorder_about drawn = *about;
+	enum nvc_result result;
+	size_t num;
+
+	if (!live)
+		return nvc_recorder_write(out.recorder, about, file);
+	nvc_live_settle(live);
+	seen.self = live;
+	seen.link = nvc_live_link(live);
+	seen.lost = nvc_live_lost(live);
+	result = nvc_recorder_write_seen(out.recorder, about, &seen, &num, file);
+	if (result != NVC_OK || num)
+		return result;
+	nvc_pcapng_fini(file);
+	nvc_pcapng_init(file, FILE_LIMIT);
+	snprintf(command, sizeof(command),
+		"%s; interface %s showed no packet of this case: they are drawn from the streams",
+		about->command, out.config->interface);
+	drawn.command = command;
+	return nvc_recorder_write(out.recorder, &drawn, file);
+}
+
+static void set_path(const char *id)
+{
+	const int len = snprintf(out.path, sizeof(out.path), "%s/", out.config->directory);
+
+	snprintf(out.path + len, sizeof(out.path) - (size_t)len, "%s.pcapng", id);
+	for (char *at = out.path + len; *at; at++)
+		if (*at == '/')
+			*at = '_';
+}
+
 const char *capture_write(const char *id, struct nvc_error *why)
 {
 	struct nvc_pcapng file;
@@ -307,21 +388,15 @@ const char *capture_write(const char *id, struct nvc_error *why)
 		.secrets = out.config->secrets,
 	};
 	enum nvc_result result;
-	int len;
 
 	if (!out.recorder) {
 		nvc_fail(why, NVC_E_NO_MEMORY, "no memory for the capture");
 		return NULL;
 	}
 	snprintf(command, sizeof(command), "case %s; %s", id, out.config->command);
-	len = snprintf(out.path, sizeof(out.path), "%s/", out.config->directory);
-	snprintf(out.path + len, sizeof(out.path) - (size_t)len, "%s.pcapng", id);
-	for (char *at = out.path + len; *at; at++)
-		if (*at == '/')
-			*at = '_';
-	/* A frame costs at most some 120 bytes beside its payload; small writes cost most. */
-	nvc_pcapng_init(&file, (size_t)LIMIT * 8);
-	result = nvc_recorder_write(out.recorder, &about, &file);
+	set_path(id);
+	nvc_pcapng_init(&file, FILE_LIMIT);
+	result = fill(&about, &file);
 	if (result == NVC_OK)
 		result = write_file(nvc_slice_of(file.data, file.len), why);
 	else

@@ -16,6 +16,7 @@ struct capture_config {
 	enum capture_mode mode;
 	bool secrets;
 	char directory[4096];
+	char interface[64]; /* packets are taken there; empty: they are drawn */
 	char command[1024]; /* of the whole run, for the head of the file */
 	bool has_keylog;    /* secrets of all cases go to keylog_fd too */
 	int keylog_fd;
@@ -25,8 +26,14 @@ struct capture_config {
 enum nvc_result capture_config_read(
 	const json_t *config, struct capture_config *out, struct nvc_error *err);
 
-/* capture_begin begins the recording of a case, before its process is forked: what that process records can be written by
- * this one too. `in_process`: the network of the case has no addresses of its own. Ended by capture_end. */
+/* capture_open begins to capture at the interface of `config`, where it has one, what has one of these ports (decimal; an empty
+ * one is none); ended by capture_close. */
+enum nvc_result capture_open(const struct capture_config *config, const char *const *ports,
+	size_t num_ports, struct nvc_error *err);
+void capture_close(void);
+
+/* capture_begin begins the recording of a case, before its process is forked: what that process records is written by this
+ * one. `in_process`: the network of the case has no addresses of its own. Ended by capture_end. */
 void capture_begin(const struct capture_config *config, bool in_process);
 void capture_end(void);
 /* capture_attach records everything that `host`, the `index`th of the case, does. */

@@ -106,22 +106,6 @@ static void merge(json_t *verdict, const struct check_view *view)
 	json_object_set_new(verdict, "reason", events_text(reason));
 }
 
-/* The packets of a case whose process is gone. */
-static void rescue_capture(const struct instance *instance, json_t *verdict)
-{
-	struct nvc_error why = {0};
-	const char *path;
-
-	if (!capture_wanted(false))
-		return;
-	capture_at(0, "%s: verdict %s: %s", instance->id,
-		json_string_value(json_object_get(verdict, "behaviour")),
-		json_string_value(json_object_get(verdict, "reason")));
-	path = capture_write(instance->id, &why);
-	if (path)
-		json_object_set_new(verdict, "capture", events_text(path));
-}
-
 struct attempt {
 	json_t *verdict;
 	json_t *lines; /* array of events */
@@ -150,6 +134,29 @@ static void read_events(int fd, struct attempt *attempt)
 	}
 	free(line);
 	fclose(file);
+}
+
+/* Writes the packets of a case when its verdict asks for them; a case whose process did not come to a verdict always does. */
+static void write_capture(const struct instance *instance, struct attempt *attempt, bool rescued)
+{
+	struct nvc_error why = {0};
+	const char *path;
+
+	if (rescued ? !capture_wanted(false)
+		    : !json_is_true(json_object_get(attempt->verdict, "capture")))
+		return;
+	if (rescued)
+		capture_at(0, "%s: verdict %s: %s", instance->id,
+			json_string_value(json_object_get(attempt->verdict, "behaviour")),
+			json_string_value(json_object_get(attempt->verdict, "reason")));
+	path = capture_write(instance->id, &why);
+	json_object_del(attempt->verdict, "capture");
+	if (path)
+		json_object_set_new(attempt->verdict, "capture", events_text(path));
+	else
+		json_array_append_new(attempt->lines,
+			json_pack("{s:s, s:s, s:o, s:i}", "event", "log", "case", instance->id,
+				"text", events_text(why.text), "packet", 0));
 }
 
 static bool is(const json_t *event, const char *member, const char *text)
@@ -222,9 +229,10 @@ static enum nvc_result run_case(const struct run_config *run, const struct insta
 		close(fd);
 		if (!attempt.verdict) {
 			attempt.verdict = missing_verdict(instance, &view);
-			rescue_capture(instance, attempt.verdict);
+			write_capture(instance, &attempt, true);
 		} else {
 			merge(attempt.verdict, &view);
+			write_capture(instance, &attempt, false);
 		}
 		capture_end();
 		if (!begin_anew(run, &attempt, number))
@@ -416,6 +424,17 @@ enum nvc_result engine_probe(const json_t *config, struct nvc_error *err)
 	return result;
 }
 
+static enum nvc_result open_captures(const struct run_config *run, struct nvc_error *err)
+{
+	const char *const ports[] = {
+		run->profile.port_concat, run->profile.port_tls, run->profile.port_plain};
+
+	if (run->reference && run->captures.interface[0])
+		return nvc_fail(err, NVC_E_INVALID,
+			"captures: the reference target in process sends nothing to an interface");
+	return capture_open(&run->captures, ports, sizeof(ports) / sizeof(ports[0]), err);
+}
+
 enum nvc_result engine_run(const json_t *config, struct nvc_error *err)
 {
 	static const struct instance *selected[MAX_SELECTED];
@@ -432,6 +451,8 @@ enum nvc_result engine_run(const json_t *config, struct nvc_error *err)
 		result = reference ? NVC_OK : NVC_E_INVALID;
 		reference_free(reference);
 	}
+	if (result == NVC_OK)
+		result = open_captures(&run, err);
 	if (result == NVC_OK) {
 		events_write(
 			STDOUT_FILENO, json_pack("{s:s, s:s, s:I, s:s, s:i}", "event", "run-start",
@@ -449,6 +470,7 @@ enum nvc_result engine_run(const json_t *config, struct nvc_error *err)
 	if (result == NVC_OK)
 		events_write(STDOUT_FILENO,
 			json_pack("{s:s, s:i}", "event", "run-end", "cases", (int)num));
+	capture_close();
 	profile_wipe(&run.profile);
 	return result;
 }

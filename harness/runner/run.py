@@ -66,6 +66,8 @@ def add_arguments(parser):
     add("--output-dir", metavar="DIR", help="where the reports go (default reports/run-TIME)")
     add("--keylog", metavar="FILE", help="write the TLS secrets of the run to FILE, for Wireshark; keep it to yourself")
     add("--captures", choices=("fail", "all", "none"), default="fail", help="which cases leave a pcapng (default fail)")
+    add("--capture-interface", metavar="IFACE",
+        help="take the packets of the captures from this interface (root or CAP_NET_RAW), instead of drawing them from the streams")
     add("--no-secrets", action="store_true", help="leave the TLS secrets out of the captures")
     add("-v", "--verbose", action="store_true", help="a line per case, with its steps")
     add("--last", action="append", default=[], metavar="CASE-GLOB", help="run these after all others: they may break the target")
@@ -301,9 +303,11 @@ def main(args):
     try:
         catalogue = cat.read(engine.list_objects())
         run = prepare(args, catalogue, redactor)
+        if args.capture_interface and run.target.is_reference:
+            raise UsageError("--capture-interface: the embedded reference target sends nothing to an interface; name a target with -a")
         reports = Reports(args.output_dir, redactor)
         run.captures = {"mode": args.captures, "directory": reports.path("captures"), "secrets": not args.no_secrets,
-                        "command": run.again(*run.chosen)}
+                        "interface": args.capture_interface, "command": run.again(*run.chosen)}
     except (UsageError, ToolError) as error:
         raise type(error)(redactor.text(str(error))) from None
     try:

@@ -6,6 +6,7 @@
 #ifndef NVC_CAPTURE_RECORDER_H
 #define NVC_CAPTURE_RECORDER_H
 
+#include "capture/file.h"
 #include "capture/pcapng.h"
 #include "capture/tcpframe.h"
 
@@ -57,8 +58,25 @@ struct nvc_recorder_about {
 	bool secrets;	/* the key log goes in */
 };
 
-/* nvc_recorder_write appends everything to `out`. NVC_E_NO_SPACE or NVC_E_NO_MEMORY when it does not fit. */
+/* nvc_recorder_write appends everything to `out`, with packets drawn from the streams. NVC_E_NO_SPACE or NVC_E_NO_MEMORY when
+ * it does not fit. */
 enum nvc_result nvc_recorder_write(const struct nvc_recorder *recorder,
 	const struct nvc_recorder_about *about, struct nvc_pcapng *out);
+
+/* Packets that were seen on an interface meanwhile. */
+struct nvc_recorder_seen {
+	const char *interface;
+	int link;
+	void *self;
+	/* The packet at `*at`, 0 being the first, which moves to the next; false behind the last. */
+	bool (*next)(void *self, size_t *at, struct nvc_packet *packet);
+	unsigned int lost; /* how many are missing, of whatever connection */
+};
+
+/* nvc_recorder_write_seen does the same with the packets of `seen` that belong to the recorded connections, each comment on the
+ * packet that carries what it is about, or on the last one. `num` is how many there were. */
+enum nvc_result nvc_recorder_write_seen(const struct nvc_recorder *recorder,
+	const struct nvc_recorder_about *about, const struct nvc_recorder_seen *seen, size_t *num,
+	struct nvc_pcapng *out);
 
 #endif

@@ -22,6 +22,13 @@ class Golden(unittest.TestCase):
         files = {name for name in os.listdir(CAPTURES) if name.endswith((".pcap", ".pcapng"))}
         self.assertEqual(files, {entry["file"] for entry in self.entries})
 
+    def test_every_file_is_small_and_can_be_made_anew(self):
+        for entry in self.entries:
+            with self.subTest(entry["file"]):
+                self.assertLess(os.path.getsize(os.path.join(CAPTURES, entry["file"])), 100_000)
+                self.assertTrue("case" in entry or {"kernel", "host", "target"} <= entry.keys())
+                self.assertTrue(entry["shows"])
+
     def test_verdicts(self):
         for entry in self.entries:
             with self.subTest(entry["file"]):
@@ -30,9 +37,10 @@ class Golden(unittest.TestCase):
                                       timeout=SECONDS, check=True)
                 end = json.loads(done.stdout.splitlines()[-1])
                 self.assertEqual(end["verdict"], entry["verdict"], end)
-                self.assertEqual([item["requirement"] for item in end["violations"] if item["level"] == "shall"],
-                                 entry.get("violations", []))
-                self.assertEqual(end["judged_tls"], entry.get("tls", 0))
+                for member, level in (("violations", "shall"), ("warnings", "should")):
+                    self.assertEqual([item["requirement"] for item in end["violations"] if item["level"] == level],
+                                     entry.get(member, []))
+                self.assertEqual((end["judged_tls"], end["secrets"]), (entry.get("tls", 0), entry.get("keys", 0)))
                 self.assertIn(entry.get("reason", ""), end["reason"])
 
 

@@ -52,6 +52,8 @@ load_psks() {
 
 # The kernel asks tlshd by a netlink multicast; a handshake before it listens would just fail.
 start_tlshd() {
+	# GnuTLS writes the secrets of every session there; only captures of the guest ask for it.
+	[ -e /conf/keylog ] && export SSLKEYLOGFILE=/run/keylog
 	LD_PRELOAD=/usr/lib/tlshd_shim.so tlshd -s -c /conf/tlshd.conf >/run/tlshd.log 2>&1 &
 	tlshd=$!
 	tries=0
