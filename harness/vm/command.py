@@ -96,6 +96,7 @@ def parse(argv):
     how.add_argument("-v", "--verbose", action="store_true", help="a line per case; with "
                      "--kernels: also what differs between them")
     words = parser.parse_args(argv)
+    words.timeout = words.timeout or (console.ANSWER_SECONDS if words.console else ANSWER_SECONDS)
     if words.rerun:
         words = _as_in(words.rerun, parser, argv)
     if words.bisect:
@@ -132,7 +133,7 @@ def _suite_argv(words, profile_path, directory, last):
     argv = [sys.executable, PROGRAM, "run", *words.cases, "--profile", profile_path,
             "--output-dir", directory]
     argv += ["--seed", words.seed]
-    argv += ["--timeout", words.timeout or ANSWER_SECONDS]
+    argv += ["--timeout", words.timeout]
     argv += ["--verbose"] if words.verbose else []
     argv += [word for glob in last for word in ("--last", glob)]
     return qemu.dying_with_us(argv, "TERM")

@@ -90,7 +90,7 @@ class ConsoleGuest(gate.GuestBase):
 def options(words, release, expected):
     """options is what inside.py is to do, from the words of `gate`."""
     return {"cases": words.cases, "seed": words.seed, "release": release,
-            "timeout": words.timeout or ANSWER_SECONDS, "lenient": words.lenient,
+            "timeout": words.timeout, "lenient": words.lenient,
             "last": expected.baseline.dangerous(release) if expected else []}
 
 
