@@ -10,6 +10,8 @@
 
 #include "capture/replay.h"
 #include "harness/engine/events.h"
+#include "harness/engine/follow.h"
+#include "harness/engine/identities.h"
 
 enum { MAX_KEYLOG = 64 << 20, READ_BUFFER = 256 << 10 };
 
@@ -30,8 +32,7 @@ static void on_event(void *self, const struct nvc_replay_event *event)
 	const struct wish *wish = self;
 	json_t *line;
 
-	if (!wish->conversation && event->kind != NVC_REPLAY_VIOLATION &&
-		event->kind != NVC_REPLAY_UNJUDGED)
+	if (!wish->conversation && event->kind < NVC_REPLAY_UNJUDGED)
 		return;
 	line = json_pack("{s:s, s:s, s:I, s:I, s:i, s:o}", "event", "replay", "kind",
 		kinds[event->kind], "frame", (json_int_t)event->frame, "time_ns",
@@ -41,6 +42,8 @@ static void on_event(void *self, const struct nvc_replay_event *event)
 	if (event->kind == NVC_REPLAY_PDU || event->kind == NVC_REPLAY_END)
 		json_object_set_new(
 			line, "dir", json_string(event->direction == NVC_H2C ? "h2c" : "c2h"));
+	if (event->kind == NVC_REPLAY_ASSOCIATION)
+		json_object_set_new(line, "association", json_integer(event->association));
 	if (event->kind == NVC_REPLAY_PDU || event->kind == NVC_REPLAY_VIOLATION)
 		json_object_set_new(line, "pdu", json_integer(event->pdu));
 	if (event->kind == NVC_REPLAY_VIOLATION) {
@@ -71,19 +74,33 @@ static json_t *counts(const struct nvc_replay_result *result)
 	return list;
 }
 
+/* How many there are of each proof, by what is said of it. */
+static json_t *proofs(const unsigned int found[NVC_NUM_PROOFS])
+{
+	json_t *object = json_object();
+
+	for (int proof = 0; proof < NVC_NUM_PROOFS; proof++)
+		if (found[proof])
+			json_object_set_new(object, nvc_proof_text((enum nvc_proof)proof),
+				json_integer(found[proof]));
+	return object;
+}
+
 static void tell_end(const struct nvc_replay_result *result)
 {
 	static const char *const verdicts[] = {"clean", "violated", "cannot-judge"};
 
 	events_write(STDOUT_FILENO,
-		json_pack("{s:s, s:s, s:o, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:o}", "event",
-			"replay-end", "verdict", verdicts[result->verdict], "reason",
+		json_pack("{s:s, s:s, s:o, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:i, s:o, s:o, "
+			  "s:o}",
+			"event", "replay-end", "verdict", verdicts[result->verdict], "reason",
 			events_text(result->reason), "frames", (json_int_t)result->frames,
 			"segments", (json_int_t)result->segments, "connections",
 			(int)result->connections, "judged", (int)result->nvme, "judged_tls",
 			(int)result->nvme_tls, "unjudged", (int)result->unjudged, "pdus",
-			(int)result->pdus, "secrets", (json_int_t)result->secrets, "violations",
-			counts(result)));
+			(int)result->pdus, "secrets", (json_int_t)result->secrets, "associations",
+			(int)result->associations, "responses", proofs(result->responses),
+			"identities", proofs(result->identities), "violations", counts(result)));
 }
 
 /* Reads a file of TLS secrets; the caller wipes and frees it. */
@@ -129,45 +146,101 @@ static enum nvc_result open_capture(const char *path, FILE **in, struct nvc_erro
 	return nvc_fail(err, NVC_E_INVALID, "%s: is no ordinary file", path);
 }
 
+/* Everything that was asked for, and what it holds. */
+struct task {
+	const char *file, *interface, *keylog_path;
+	char *keylog;
+	size_t keylog_len;
+	struct follow *follow;
+	struct identities identities;
+	struct nvc_replay_options options;
+};
+
+static unsigned int judged_sides(const json_t *config)
+{
+	const char *judge = json_string_value(json_object_get(config, "judge"));
+
+	if (judge && strcmp(judge, "host") == 0)
+		return NVC_JUDGE_HOST;
+	if (judge && strcmp(judge, "controller") == 0)
+		return NVC_JUDGE_CONTROLLER;
+	return NVC_JUDGE_BOTH;
+}
+
+/* Behind the last whole line: one that is being written is read when it is whole. */
+static size_t whole_lines(const struct task *task)
+{
+	const char *end = task->keylog ? memrchr(task->keylog, '\n', task->keylog_len) : NULL;
+
+	return end ? (size_t)(end - task->keylog) + 1 : 0;
+}
+
+static enum nvc_result prepare(const json_t *config, struct task *task, struct nvc_error *err)
+{
+	const json_int_t seconds = json_integer_value(json_object_get(config, "seconds"));
+	enum nvc_result result = NVC_OK;
+
+	task->file = json_string_value(json_object_get(config, "file"));
+	task->interface = json_string_value(json_object_get(config, "interface"));
+	task->keylog_path = json_string_value(json_object_get(config, "keylog"));
+	if (!task->file == !task->interface)
+		return nvc_fail(err, NVC_E_INVALID, "not one of a file and an interface is named");
+	if (task->keylog_path)
+		result = read_keylog(task->keylog_path, &task->keylog, &task->keylog_len, err);
+	if (result == NVC_OK)
+		result = identities_read(
+			json_object_get(config, "identities"), &task->identities, err);
+	if (result != NVC_OK)
+		return result;
+	task->options =
+		(struct nvc_replay_options){.keylog = nvc_slice_of(task->keylog, task->keylog_len),
+			.identities = task->identities.list,
+			.num_identities = task->identities.num,
+			.judge = judged_sides(config),
+			.brief = json_is_false(json_object_get(config, "conversation"))};
+	if (!task->interface && !json_is_true(json_object_get(config, "follow")))
+		return NVC_OK;
+	task->options.keylog = nvc_slice_of(task->keylog, whole_lines(task));
+	task->follow = follow_new(task->keylog_path, task->options.keylog.len, task->interface,
+		seconds > 0 && seconds < UINT32_MAX ? (unsigned int)seconds : 0, err);
+	task->options.follow = task->follow ? follow_options(task->follow) : NULL;
+	return task->follow ? NVC_OK : err->result;
+}
+
+static void clean_up(struct task *task)
+{
+	if (task->keylog)
+		explicit_bzero(task->keylog, task->keylog_len);
+	free(task->keylog);
+	follow_free(task->follow);
+	identities_wipe(&task->identities);
+}
+
 enum nvc_result engine_replay(const json_t *config, struct nvc_error *err)
 {
 	static struct nvc_replay_result done;
+	static struct task task;
 	struct wish wish = {!json_is_false(json_object_get(config, "conversation"))};
 	const struct nvc_replay_sink sink = {&wish, on_event};
-	const char *path = json_string_value(json_object_get(config, "file"));
-	const char *keylog_path = json_string_value(json_object_get(config, "keylog"));
-	const char *judge = json_string_value(json_object_get(config, "judge"));
-	struct nvc_replay_options options = {.judge = NVC_JUDGE_BOTH};
 	struct nvc_error why = {0};
-	char *keylog = NULL;
-	size_t keylog_len = 0;
 	FILE *in = NULL;
-	enum nvc_result result = NVC_OK;
+	enum nvc_result result = prepare(config, &task, err);
 
-	if (!path)
-		return nvc_fail(err, NVC_E_INVALID, "no file is named");
-	if (judge && strcmp(judge, "host") == 0)
-		options.judge = NVC_JUDGE_HOST;
-	else if (judge && strcmp(judge, "controller") == 0)
-		options.judge = NVC_JUDGE_CONTROLLER;
-	if (keylog_path)
-		result = read_keylog(keylog_path, &keylog, &keylog_len, err);
-	if (result == NVC_OK)
-		result = open_capture(path, &in, err);
-	if (result != NVC_OK)
-		goto out;
-	options.keylog = nvc_slice_of(keylog, keylog_len);
-	options.brief = !wish.conversation;
-	events_write(STDOUT_FILENO, json_pack("{s:s, s:s}", "event", "replay-start", "file", path));
-	result = nvc_replay(in, &options, &sink, &done, &why);
+	if (result == NVC_OK && task.file)
+		result = open_capture(task.file, &in, err);
+	if (result != NVC_OK) {
+		clean_up(&task);
+		return result;
+	}
+	events_write(STDOUT_FILENO,
+		json_pack("{s:s, s:s}", "event", "replay-start", task.file ? "file" : "interface",
+			task.file ? task.file : task.interface));
+	result = nvc_replay(in, &task.options, &sink, &done, &why);
+	clean_up(&task);
 	if (result == NVC_OK)
 		tell_end(&done);
 	else
-		result = nvc_fail(err, result == NVC_E_MALFORMED ? NVC_E_INVALID : result, "%s: %s",
-			path, why.text);
-out:
-	if (keylog)
-		explicit_bzero(keylog, keylog_len);
-	free(keylog);
+		result = nvc_fail(err, result == NVC_E_MALFORMED ? NVC_E_INVALID : result, "%s%s%s",
+			task.file ? task.file : "", task.file ? ": " : "", why.text);
 	return result;
 }

@@ -15,6 +15,9 @@ enum {
 	SECRETS_HEAD = 8,
 	MAX_SECRETS = 16 << 20, /* bytes of one block of secrets */
 	STEP = 1 << 16,
+	SNAP_LEN = 262144,
+	KERNEL_BUFFER = 32 << 20,
+	HAND_OVER_MS = 100, /* after which the kernel gives what it has */
 };
 
 /* ---- secrets ---- */
@@ -142,11 +145,6 @@ void nvc_file_walk_feed(struct nvc_file_walk *walk, struct nvc_slice bytes)
 	}
 }
 
-size_t nvc_file_walk_secrets(const struct nvc_file_walk *walk)
-{
-	return walk->num;
-}
-
 size_t nvc_file_secrets(FILE *in, struct nvc_keylog *keylog)
 {
 	struct nvc_file_walk *walk = nvc_file_walk_new(keylog);
@@ -171,35 +169,166 @@ struct nvc_file {
 	pcap_t *pcap;
 	int link;
 	uint64_t frame;
+	bool live; /* the source has no end of its own */
+	struct nvc_file_patience patience;
+	struct nvc_file_walk *walk;
+	FILE *growing; /* what the FILE of libpcap reads from */
 };
+
+static enum nvc_result check_link(struct nvc_file *file, struct nvc_error *err)
+{
+	const char *name;
+
+	file->link = pcap_datalink(file->pcap);
+	if (nvc_frame_link_known(file->link))
+		return NVC_OK;
+	name = pcap_datalink_val_to_name(file->link);
+	return nvc_fail(err, NVC_E_INVALID, "has link type %d (%s), which is not understood",
+		file->link, name ? name : "unknown");
+}
+
+/* Takes over `in`, which libpcap reads through `file`. */
+static enum nvc_result open_pcap(FILE *in, struct nvc_file *file, struct nvc_error *err)
+{
+	char why[PCAP_ERRBUF_SIZE] = "";
+
+	file->pcap = pcap_fopen_offline_with_tstamp_precision(in, PCAP_TSTAMP_PRECISION_NANO, why);
+	if (!file->pcap) {
+		fclose(in);
+		return nvc_fail(err, NVC_E_MALFORMED, "is not a capture: %s", why);
+	}
+	return check_link(file, err);
+}
 
 enum nvc_result nvc_file_open(FILE *in, struct nvc_file **out, struct nvc_error *err)
 {
-	char why[PCAP_ERRBUF_SIZE] = "";
 	struct nvc_file *file = calloc(1, sizeof(*file));
+	enum nvc_result result;
 
 	*out = NULL;
 	if (!file) {
 		fclose(in);
 		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a capture file");
 	}
-	file->pcap = pcap_fopen_offline_with_tstamp_precision(in, PCAP_TSTAMP_PRECISION_NANO, why);
-	if (!file->pcap) {
-		fclose(in);
-		free(file);
-		return nvc_fail(err, NVC_E_MALFORMED, "is not a capture: %s", why);
-	}
-	file->link = pcap_datalink(file->pcap);
-	if (!nvc_frame_link_known(file->link)) {
-		const char *name = pcap_datalink_val_to_name(file->link);
-
-		nvc_fail(err, NVC_E_INVALID, "has link type %d (%s), which is not understood",
-			file->link, name ? name : "unknown");
+	result = open_pcap(in, file, err);
+	if (result == NVC_OK)
+		*out = file;
+	else
 		nvc_file_close(file);
-		return NVC_E_INVALID;
+	return result;
+}
+
+/* ---- what grows ---- */
+
+/* Reads what there is, and waits where there is nothing: libpcap takes every end for the last. */
+static ssize_t read_growing(void *cookie, char *out, size_t size)
+{
+	struct nvc_file *file = cookie;
+	size_t len;
+
+	while ((len = fread(out, 1, size, file->growing)) == 0) {
+		if (ferror(file->growing) || !file->patience.more(file->patience.self, true))
+			return 0;
+		clearerr(file->growing);
 	}
-	*out = file;
-	return NVC_OK;
+	nvc_file_walk_feed(file->walk, nvc_slice_of(out, len));
+	return (ssize_t)len;
+}
+
+enum nvc_result nvc_file_open_growing(FILE *in, const struct nvc_file_patience *patience,
+	struct nvc_keylog *keylog, struct nvc_file **out, struct nvc_error *err)
+{
+	struct nvc_file *file = calloc(1, sizeof(*file));
+	enum nvc_result result = NVC_E_NO_MEMORY;
+	FILE *through = NULL;
+
+	*out = NULL;
+	if (file) {
+		file->live = true;
+		file->growing = in;
+		file->patience = *patience;
+		file->walk = nvc_file_walk_new(keylog);
+		through = fopencookie(file, "rb", (cookie_io_functions_t){.read = read_growing});
+	}
+	if (!file || !file->walk || !through) {
+		nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a capture file");
+		if (through)
+			fclose(through);
+		if (!file)
+			fclose(in);
+	} else {
+		result = open_pcap(through, file, err);
+	}
+	if (result == NVC_OK)
+		*out = file;
+	else
+		nvc_file_close(file);
+	return result;
+}
+
+static enum nvc_result activate(struct nvc_file *file, const char *name, struct nvc_error *err)
+{
+	struct bpf_program program;
+	int status;
+
+	pcap_set_snaplen(file->pcap, SNAP_LEN);
+	pcap_set_buffer_size(file->pcap, KERNEL_BUFFER);
+	pcap_set_timeout(file->pcap, HAND_OVER_MS);
+	pcap_set_tstamp_precision(file->pcap, PCAP_TSTAMP_PRECISION_NANO);
+	status = pcap_activate(file->pcap);
+	if (status < 0)
+		return nvc_fail(err, NVC_E_INVALID, "interface %s: %s%s", name,
+			status == PCAP_ERROR ? pcap_geterr(file->pcap) : pcap_statustostr(status),
+			status == PCAP_ERROR_PERM_DENIED
+				? "; it takes root, or CAP_NET_RAW for the engine"
+				: "");
+	if (pcap_get_tstamp_precision(file->pcap) != PCAP_TSTAMP_PRECISION_NANO)
+		return nvc_fail(
+			err, NVC_E_INVALID, "interface %s: has no times in nanoseconds", name);
+	if (pcap_compile(file->pcap, &program, "tcp or vlan", 1, PCAP_NETMASK_UNKNOWN) == 0) {
+		status = pcap_setfilter(file->pcap, &program);
+		pcap_freecode(&program);
+		if (status != 0)
+			return nvc_fail(err, NVC_E_INVALID, "interface %s: %s", name,
+				pcap_geterr(file->pcap));
+	}
+	return check_link(file, err);
+}
+
+enum nvc_result nvc_file_open_interface(const char *name, const struct nvc_file_patience *patience,
+	struct nvc_file **out, struct nvc_error *err)
+{
+	struct nvc_file *file = calloc(1, sizeof(*file));
+	char why[PCAP_ERRBUF_SIZE] = "";
+	enum nvc_result result;
+
+	*out = NULL;
+	if (!file)
+		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a capture");
+	file->live = true;
+	file->patience = *patience;
+	file->pcap = pcap_create(name, why);
+	result = file->pcap ? activate(file, name, err)
+			    : nvc_fail(err, NVC_E_INVALID, "interface %s: %s", name, why);
+	if (result == NVC_OK)
+		*out = file;
+	else
+		nvc_file_close(file);
+	return result;
+}
+
+unsigned int nvc_file_lost(const struct nvc_file *file)
+{
+	struct pcap_stat stat = {0};
+
+	return file->live && !file->growing && pcap_stats(file->pcap, &stat) == 0
+		       ? stat.ps_drop + stat.ps_ifdrop
+		       : 0;
+}
+
+size_t nvc_file_passed(const struct nvc_file *file)
+{
+	return file->walk ? file->walk->num : 0;
 }
 
 enum nvc_result nvc_file_next(
@@ -207,9 +336,16 @@ enum nvc_result nvc_file_next(
 {
 	struct pcap_pkthdr *header;
 	const u_char *data;
-	const int result = pcap_next_ex(file->pcap, &header, &data);
+	int result;
 
-	if (result == PCAP_ERROR_BREAK)
+	do {
+		if (file->live && !file->patience.more(file->patience.self, false))
+			return NVC_E_CLOSED;
+		/* An interface waits by itself, and gives 0 when nothing came. */
+		result = pcap_next_ex(file->pcap, &header, &data);
+	} while (result == 0);
+	/* Who stops to follow a file does it in the middle of a packet, as often as not. */
+	if (result == PCAP_ERROR_BREAK || (file->growing && result != 1 && !ferror(file->growing)))
 		return NVC_E_CLOSED;
 	if (result != 1)
 		return nvc_fail(err, NVC_E_TRUNCATED, "breaks off after packet %llu: %s",
@@ -233,6 +369,10 @@ void nvc_file_close(struct nvc_file *file)
 {
 	if (!file)
 		return;
-	pcap_close(file->pcap);
+	if (file->pcap)
+		pcap_close(file->pcap);
+	if (file->growing)
+		fclose(file->growing);
+	nvc_file_walk_free(file->walk);
 	free(file);
 }

@@ -13,6 +13,7 @@ enum {
 	PORT_SUBSYSTEM = 4420,
 	PORT_DISCOVERY = 8009,
 	HEAD_LEN = NVC_REPLAY_HEAD_LEN,
+	KEY_ROUNDS = 6, /* in which keys are waited for */
 };
 
 /* ---- telling ---- */
@@ -21,7 +22,8 @@ void nvc_replay_tell(struct nvc_replay_state *replay, struct nvc_replay_event ev
 {
 	if (!event.frame)
 		event.frame = replay->frame;
-	event.time = replay->time;
+	if (!event.time)
+		event.time = replay->time;
 	if (replay->sink.event)
 		replay->sink.event(replay->sink.self, &event);
 }
@@ -72,6 +74,20 @@ static void on_violation(void *self, enum req_id req, const char *expected, cons
 					.expected = expected});
 }
 
+/* The text of the identity is valid as long as `text` is. */
+static void describe_flow(const struct nvc_flow *flow, struct nvc_replay_event *event,
+	char text[NVC_PSK_IDENTITY_SIZE])
+{
+	const struct nvc_slice identity =
+		flow->tls ? nvc_tls13_hellos(flow->tls).identity : nvc_slice_of(NULL, 0);
+
+	event->port = flow->conn->ends.port[!flow->host];
+	event->tls = flow->tls != NULL;
+	snprintf(text, NVC_PSK_IDENTITY_SIZE, "%.*s", (int)identity.len,
+		identity.len ? (const char *)identity.data : "");
+	event->identity = text;
+}
+
 static void on_packet(void *self, const struct nvc_observed_packet *packet)
 {
 	static const enum nvc_replay_kind kinds[] = {
@@ -81,12 +97,17 @@ static void on_packet(void *self, const struct nvc_observed_packet *packet)
 		[NVC_OBSERVED_NOTE] = NVC_REPLAY_NOTE,
 	};
 	struct nvc_replay_state *replay = self;
+	struct nvc_replay_event event = {.kind = kinds[packet->kind],
+		.conn = packet->conn,
+		.direction = packet->direction,
+		.pdu = packet->packet,
+		.text = packet->text,
+		.bytes = packet->bytes};
+	char identity[NVC_PSK_IDENTITY_SIZE];
 
-	nvc_replay_tell(replay, (struct nvc_replay_event){.kind = kinds[packet->kind],
-					.conn = packet->conn,
-					.direction = packet->direction,
-					.pdu = packet->packet,
-					.text = packet->text});
+	if (packet->kind == NVC_OBSERVED_OPEN && replay->current)
+		describe_flow(replay->current, &event, identity);
+	nvc_replay_tell(replay, event);
 }
 
 /* ---- what a connection is ---- */
@@ -119,6 +140,7 @@ static bool observe(struct nvc_flow *flow, bool tls)
 	put_end(&text, ends, !flow->host);
 	nvc_text_add(&text, "%s", tls ? ", TLS" : "");
 	replay->ports[port / 8] |= (uint8_t)(1u << port % 8);
+	replay->current = flow;
 	if (nvc_observer_open(replay->observer, flow->id, tls, replay->time, label) != NVC_OK) {
 		give_up(flow, "too many connections are open at once");
 		return false;
@@ -267,11 +289,26 @@ static void take_tls_state(struct nvc_flow *flow, enum nvc_tls13_state state)
 	}
 }
 
+/* The secrets of a handshake under way may come to the key log a moment after its packets. */
+static void await_keys(const struct nvc_flow *flow)
+{
+	const struct nvc_replay_state *replay = flow->replay;
+	const struct nvc_replay_follow *follow = replay->follow;
+
+	if (!follow || !follow->keys)
+		return;
+	for (int i = 0; i < KEY_ROUNDS && !nvc_tls13_has_keys(flow->tls); i++)
+		replay->result->secrets +=
+			nvc_keylog_add(replay->keylog, follow->keys(follow->self, i > 0));
+}
+
 static void take_tls(struct nvc_flow *flow, int side, struct nvc_slice bytes)
 {
-	const enum nvc_tls13_state state =
-		nvc_tls13_feed(flow->tls, side == flow->host ? 0 : 1, bytes);
+	enum nvc_tls13_state state;
 
+	if (side != flow->host && !nvc_tls13_hellos(flow->tls).hash_id)
+		await_keys(flow);
+	state = nvc_tls13_feed(flow->tls, side == flow->host ? 0 : 1, bytes);
 	nvc_check_hellos(flow);
 	take_tls_state(flow, state);
 }
@@ -317,6 +354,8 @@ static void on_opened(void *self, struct nvc_tcp_conn *conn)
 	flow->replay = replay;
 	flow->conn = conn;
 	flow->id = replay->result->connections;
+	flow->first_frame = replay->frame;
+	flow->first_time = replay->time;
 }
 
 static void on_bytes(void *self, struct nvc_tcp_conn *conn, int side, struct nvc_slice bytes)
@@ -366,11 +405,17 @@ static void on_closed(void *self, struct nvc_tcp_conn *conn)
 		return;
 	if (flow->kind == NVC_FLOW_TLS)
 		take_tls_state(flow, nvc_tls13_finish(flow->tls));
-	if (flow->kind == NVC_FLOW_TLS && !flow->observed && nvc_tls13_names_nvme(flow->tls))
-		nvc_replay_tell(replay,
-			(struct nvc_replay_event){.kind = NVC_REPLAY_NOTE,
-				.conn = flow->id,
-				.text = "a TLS handshake for NVMe/TCP that brought no data"});
+	if (flow->kind == NVC_FLOW_TLS && !flow->observed && nvc_tls13_names_nvme(flow->tls)) {
+		struct nvc_replay_event event = {.kind = NVC_REPLAY_NOTE,
+			.conn = flow->id,
+			.frame = flow->first_frame,
+			.time = flow->first_time,
+			.text = "a TLS handshake for NVMe/TCP that brought no data"};
+		char identity[NVC_PSK_IDENTITY_SIZE];
+
+		describe_flow(flow, &event, identity);
+		nvc_replay_tell(replay, event);
+	}
 	nvc_check_closed(flow);
 	if (flow->observed)
 		nvc_observer_forget(replay->observer, flow->id);
@@ -426,6 +471,9 @@ static enum nvc_result take_packets(
 	}
 	if (result == NVC_E_TRUNCATED)
 		nvc_replay_cannot_judge(replay, 0, why.text);
+	replay->result->secrets += nvc_file_passed(file);
+	if (nvc_file_lost(file))
+		nvc_replay_cannot_judge(replay, 0, "packets of the interface were lost");
 	if (fragments)
 		nvc_replay_cannot_judge(replay, 0, "TCP in IP fragments is not put together");
 	if (cut)
@@ -480,10 +528,29 @@ static enum nvc_result set_up(struct nvc_replay_state *replay,
 	replay->associations = nvc_associations_new();
 	replay->identities = options->identities;
 	replay->num_identities = options->num_identities;
+	replay->follow = options->follow;
 	if (!replay->keylog || !replay->observer || !replay->reassembly || !replay->associations)
 		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for the capture");
 	replay->result->secrets = nvc_keylog_add(replay->keylog, options->keylog);
 	return NVC_OK;
+}
+
+/* Opens what is to be judged; `in` is taken over. */
+static enum nvc_result open_source(
+	struct nvc_replay_state *replay, FILE *in, struct nvc_file **file, struct nvc_error *err)
+{
+	const struct nvc_replay_follow *follow = replay->follow;
+
+	if (follow) {
+		const struct nvc_file_patience patience = {follow->self, follow->more};
+
+		return follow->interface ? nvc_file_open_interface(
+						   follow->interface, &patience, file, err)
+					 : nvc_file_open_growing(
+						   in, &patience, replay->keylog, file, err);
+	}
+	replay->result->secrets += nvc_file_secrets(in, replay->keylog);
+	return nvc_file_open(in, file, err);
 }
 
 enum nvc_result nvc_replay(FILE *in, const struct nvc_replay_options *options,
@@ -499,22 +566,17 @@ enum nvc_result nvc_replay(FILE *in, const struct nvc_replay_options *options,
 		replay->result = out;
 		result = set_up(replay, options, err);
 	}
-	if (result != NVC_OK) {
+	if (result == NVC_OK)
+		result = open_source(replay, in, &file, err);
+	else if (in)
 		fclose(in);
-		goto out;
-	}
-	out->secrets += nvc_file_secrets(in, replay->keylog);
-	result = nvc_file_open(in, &file, err);
 	if (result == NVC_OK)
 		result = take_packets(replay, file, err);
-	nvc_reassembly_free(replay->reassembly);
-	replay->reassembly = NULL;
-	if (result == NVC_OK)
-		conclude(replay);
-out:
 	if (replay) {
-		nvc_file_close(file);
 		nvc_reassembly_free(replay->reassembly);
+		if (result == NVC_OK)
+			conclude(replay);
+		nvc_file_close(file);
 		nvc_observer_free(replay->observer);
 		nvc_associations_free(replay->associations);
 		nvc_keylog_free(replay->keylog);

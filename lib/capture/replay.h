@@ -35,6 +35,12 @@ struct nvc_replay_event {
 	enum req_id req;
 	const char *expected;
 	unsigned int association; /* 0: none, or not known */
+	struct nvc_slice bytes;	  /* of a PDU; see struct nvc_observed_packet */
+	/* Of OPEN, and of a NOTE about a TLS handshake that brought no data (whose `frame` is that of its first bytes): the port
+	 * connected to, whether there is TLS, and the identity of NVMe/TCP offered in it, which may be empty. Else NULL. */
+	const char *identity;
+	uint16_t port;
+	bool tls;
 };
 
 struct nvc_replay_sink {
@@ -49,12 +55,23 @@ struct nvc_replay_identity {
 	const struct nvc_tls_key *psk;			  /* configured; NULL: not known */
 };
 
+/* How to go on where a capture ends for now: on a file that is being written, or an interface. */
+struct nvc_replay_follow {
+	void *self;
+	/* Before each packet; with `wait`, after a moment, where there is none for now. False ends the judging. */
+	bool (*more)(void *self, bool wait);
+	/* What has come to the key log meanwhile, valid during the call of nvc_replay that follows; with `wait` after a moment. NULL: nothing comes. */
+	struct nvc_slice (*keys)(void *self, bool wait);
+	const char *interface; /* to read in place of a file; NULL: the file */
+};
+
 struct nvc_replay_options {
 	struct nvc_slice keylog; /* NSS format, beside what the file holds; may be empty */
 	const struct nvc_replay_identity *identities;
 	size_t num_identities;
-	unsigned int judge; /* set of enum nvc_observer_judge; 0: both */
-	bool brief;	    /* only violations and what is not judged are told: much faster */
+	unsigned int judge;			/* set of enum nvc_observer_judge; 0: both */
+	const struct nvc_replay_follow *follow; /* NULL: the capture ends where it ends */
+	bool brief; /* only violations and what is not judged are told: much faster */
 };
 
 enum nvc_replay_verdict { NVC_REPLAY_CLEAN, NVC_REPLAY_VIOLATED, NVC_REPLAY_CANNOT_JUDGE };
@@ -77,7 +94,7 @@ struct nvc_replay_result {
 };
 
 /*
- * nvc_replay judges the capture `in`, which must be seekable and is closed in any case. NVC_OK when it was read, whatever
+ * nvc_replay judges the capture `in`, which must be seekable unless it is followed, and is closed in any case; NULL for an interface. NVC_OK when it was read, whatever
  * the verdict; NVC_E_MALFORMED or NVC_E_INVALID when it is no capture that can be read. A file that breaks off is judged as
  * far as it goes and cannot be clean.
  */

@@ -49,7 +49,8 @@ struct nvc_replay_state {
 	struct nvc_reassembly *reassembly;
 	struct nvc_keylog *keylog;
 	struct nvc_associations *associations;
-	struct nvc_flow *current; /* whose bytes the observer is shown */
+	struct nvc_flow *current; /* whose bytes or opening the observer is shown */
+	const struct nvc_replay_follow *follow;
 	uint64_t frame, time;
 	bool clock_jumped;
 	unsigned int foreign_tls;
@@ -76,6 +77,7 @@ struct nvc_flow {
 	bool observed; /* the observer knows it */
 	bool unjudged; /* some part was not judged */
 	bool ended[2];
+	uint64_t first_frame, first_time;
 	/* what the checks know of it */
 	char *hostnqn, *subnqn; /* NULL before a Connect has succeeded */
 	uint16_t qid;

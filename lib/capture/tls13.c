@@ -498,6 +498,13 @@ struct nvc_tls13_hellos nvc_tls13_hellos(const struct nvc_tls13 *tls)
 		.hash_id = tls->hash_id};
 }
 
+bool nvc_tls13_has_keys(const struct nvc_tls13 *tls)
+{
+	const struct nvc_keylog_entry *keys = nvc_keylog_find(tls->keylog, tls->random);
+
+	return keys && keys->traffic[0].len && keys->traffic[1].len;
+}
+
 bool nvc_tls13_began(const struct nvc_tls13 *tls)
 {
 	return tls->began;

@@ -53,6 +53,9 @@ bool nvc_tls13_names_nvme(const struct nvc_tls13 *tls);
 /* nvc_tls13_hellos tells what the hellos so far said; valid until the next nvc_tls13_feed. */
 struct nvc_tls13_hellos nvc_tls13_hellos(const struct nvc_tls13 *tls);
 
+/* nvc_tls13_has_keys tells whether the key log has both traffic secrets of the connection whose ClientHello was fed. */
+bool nvc_tls13_has_keys(const struct nvc_tls13 *tls);
+
 /* nvc_tls13_finish returns the final state, when both sides have ended: then records that nothing opened are too many to be
  * the handshake. */
 enum nvc_tls13_state nvc_tls13_finish(const struct nvc_tls13 *tls);
