@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The real engine against targets that are absent, silent, foreign or hostile: bounded, one line or inconclusive, no crash."""
 
+import contextlib
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
 PROGRAM = os.path.join(ROOT, "harness", "nvme-conform")
 SECRET = "DHHC-1:00:ia6zGodOr4SEG0Zzaw398rpY0wqipUWj4jWjUh4HWUz6aQ2n:"
+PSK = "NVMeTLSkey-1:01:VRLbtnN9AQb2WXW3c9+wEf/DRLz0QuLdbYvEhwtdWwNf9LrZ:"
 SUBNQN = "nqn.2014-08.org.nvmexpress:nvme-conform:hostile"
 HOSTNQN = "nqn.2014-08.org.nvmexpress:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 ICRESP = bytes([1, 0, 128, 0, 128, 0, 0, 0]) + bytes(4) + (65536).to_bytes(4, "little") + bytes(112)
@@ -72,6 +75,56 @@ def good_until_connect(peer):
     peer.sendall(ICRESP)
     connect = read_pdu(peer)
     peer.sendall(capsule_resp(int.from_bytes(connect[10:12], "little"), result=1 | 1 << 17))
+
+
+def free_port():
+    """free_port returns a port nobody listens on; whoever takes it next must be quick."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def reference_target(*extra):
+    """reference_target runs the daemon on a free port and yields it; afterwards it must still be there, and end cleanly."""
+    port = free_port()
+    environment = dict(os.environ, NVME_CONFORM_ENGINE=ENGINE, NVME_CONFORM_DHCHAP_SECRET=SECRET)
+    daemon = subprocess.Popen([sys.executable, PROGRAM, "target", "-a", "127.0.0.1", "-s", str(port), "-n", SUBNQN, "-q", HOSTNQN, *extra],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        line = "before the first"
+        while line and not line.startswith("listening"):
+            line = daemon.stdout.readline() if select.select([daemon.stdout], [], [], 60)[0] else ""
+        if not line:
+            raise AssertionError("the daemon does not listen")
+        # What it says later is of no interest, but must not fill the pipe.
+        threading.Thread(target=daemon.stdout.read, daemon=True).start()
+        yield port
+        if daemon.poll() is not None:
+            raise AssertionError(f"the daemon ended with {daemon.returncode}: {daemon.stderr.read()}")
+    finally:
+        daemon.terminate()
+        try:
+            daemon.wait(20)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+        daemon.stdout.close()
+        daemon.stderr.close()
+
+
+def cut_behind(port, num):
+    """cut_behind makes a talk that passes everything on to port and back, and ends the connection behind num bytes of answers."""
+    def talk(peer):
+        left = num
+        with socket.create_connection(("127.0.0.1", port)) as target:
+            while left:
+                for ready in select.select([peer, target], [], [], 20)[0]:
+                    data = ready.recv(4096 if ready is peer else left)
+                    if not data:
+                        return
+                    (target if ready is peer else peer).sendall(data)
+                    left -= len(data) if ready is target else 0
+    return talk
 
 
 @unittest.skipUnless(os.access(ENGINE, os.X_OK), f"{ENGINE} is not built")
@@ -164,6 +217,34 @@ class Hostile(unittest.TestCase):
         verdicts = {result["id"]: result["behaviour"] for result in results}
         self.assertIn(verdicts.get("auth.t-id/ffffh"), ("fail", "inconclusive"), text)
         self.assertIn(status, (1, 125), text)
+
+    def test_closes_behind_any_byte(self):
+        # The units of lib/host try every byte; here it is the command, at the ends of PDUs and in the middle of each.
+        with reference_target() as port:
+            for num in (1, 127, 128, 129, 152, 250, 300, 400):
+                with Server(cut_behind(port, num)) as server, self.subTest(num):
+                    status, text, results = self.run_against(server.port)
+                    self.assertIn(status, (1, 125), text)
+                    for result in results:
+                        self.assertNotEqual(result["behaviour"], "error", text)
+                        self.assertNotEqual((result["behaviour"], result["teardown"]), ("pass", "pass"), text)
+                    self.assertLess(self.elapsed, 40)
+            status, text, _ = self.run_against(port)
+            self.assertEqual(status, 0, text)    # nothing of it has hurt the target
+
+    def test_tls_port_spoken_to_in_clear(self):
+        with reference_target("--tls", "--tls-key", PSK) as port:
+            status, text, _ = self.run_against(port)
+            self.assertEqual(status, 125, text)
+            self.assertIn("127.0.0.1", text)
+            self.assertLess(self.elapsed, 20)
+
+    def test_clear_port_spoken_to_in_tls(self):
+        plain = free_port()
+        with reference_target("--plain-port", str(plain)):
+            status, text, _ = self.run_against(plain, "auth.t-id/ffffh", "--tls", "--tls-key", PSK)
+            self.assertEqual(status, 125, text)
+            self.assertLess(self.elapsed, 20)
 
     def test_lying_lengths(self):
         def talk(peer):
