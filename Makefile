@@ -179,10 +179,14 @@ $(BUILD)/bench: $(BUILD)/tests/bench/bench.o $(call obj,$(filter-out harness/eng
 $(BUILD)/make_capture $(BUILD)/bare_loop: $(BUILD)/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(PKG_LIBS)
 
+# The kernel's verdict needs this kernel in the gate's cache: nvme-conform gate --kernel VERSION --fetch
+BENCH_KERNEL ?= 7.3.4
+
 .PHONY: bench bench-replay
-bench: $(BUILD)/bench $(ENGINE) bench-replay ## cost of a case over its Diffie-Hellman operations, of the whole run, of replay
+bench: $(BUILD)/bench $(ENGINE) bench-replay ## cost of a case over its Diffie-Hellman operations, of the whole run, of replay, of a kernel's verdict
 	$(BUILD)/bench
 	$(PYTHON) tests/bench/whole_run.py $(JOBS)
+	$(PYTHON) tests/bench/kernel_story.py $(BENCH_KERNEL)
 bench-replay: $(ENGINE) $(BUILD)/make_capture $(BUILD)/bare_loop
 	$(PYTHON) tests/bench/replay_speed.py $(BUILD)
 
