@@ -80,6 +80,10 @@ defects-quick: $(ENGINE)
 defects: $(ENGINE) ## compute the kill matrix: every defect against every case
 	$(RUNNER) defects -j $(JOBS)
 
+.PHONY: soundness
+soundness: $(ENGINE) ## twenty seeds, every stream fault and a busy machine change no verdict
+	NVME_CONFORM_ENGINE=$(abspath $(ENGINE)) $(PYTHON) tests/soundness.py -j $(JOBS)
+
 .PHONY: asan ubsan
 asan ubsan: ## the unit tests and the suites under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SANITIZE=address,undefined OPT='-O1 -g' sanitized
