@@ -83,6 +83,10 @@ defects-quick: $(ENGINE)
 defects: $(ENGINE) ## compute the kill matrix: every defect against every case
 	$(RUNNER) defects -j $(JOBS)
 
+.PHONY: soundness
+soundness: $(ENGINE) ## twenty seeds, every stream fault and a busy machine change no verdict
+	NVME_CONFORM_ENGINE=$(abspath $(ENGINE)) $(PYTHON) tests/soundness.py -j $(JOBS)
+
 # There is no tsan: nothing is threaded, and `make arrows` refuses what would be.
 .PHONY: asan ubsan
 asan ubsan: ## the unit tests and the suites under AddressSanitizer and UBSan

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""docs/findings.md explains every fail and warn: of the published kernels, and of the baseline, with a word on security in each line."""
+
+import fnmatch
+import json
+import os
+import re
+import tomllib
+import unittest
+
+from support import ROOT
+
+from harness.runner import catalogue, engine
+
+PAGE = os.path.join(ROOT, "docs", "findings.md")
+MATRIX = os.path.join(ROOT, "reports", "kernels", "matrix.json")
+BASELINE = os.path.join(ROOT, "harness", "baselines", "linux.toml")
+FIRST = "Report to the implementer first"
+SECURITY = {"yes", "fixed", "slight", "no"}
+ONE = r"[CHN]-\d{3}"
+
+
+def requirements_in(text):
+    """requirements_in returns the ids that a text names, ranges spelled out."""
+    named = set(re.findall(ONE, text))
+    for first, last in re.findall(f"({ONE}) to ({ONE})", text):
+        named.update(f"{first[0]}-{number:03d}" for number in range(int(first[2:]), int(last[2:]) + 1))
+    return named
+
+
+def page():
+    """page returns the text of docs/findings.md."""
+    with open(PAGE, encoding="utf-8") as file:
+        return file.read()
+
+
+def sections():
+    """sections returns {heading: its text}."""
+    parts = re.split(r"^## (.*)$", page(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def rows(text):
+    """rows returns the cells of the tables in a text, without their heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines[2:]]
+
+
+class Findings(unittest.TestCase):
+    """The page against what it explains."""
+
+    maxDiff = None
+
+    def test_every_bad_verdict_of_a_published_kernel_has_a_line(self):
+        named = requirements_in(page())
+        with open(MATRIX, encoding="utf-8") as file:
+            kernels = json.load(file)["kernels"]
+        self.assertLessEqual({"7.0.13", "7.1.13", "7.2.12", "7.3.4"}, {kernel["kernel"] for kernel in kernels})
+        missing = {(verdict[1], case, kernel["kernel"]) for kernel in kernels for case, verdict in kernel["verdicts"].items()
+                   if re.search("fail|warn", verdict[0]) and verdict[1] not in named}
+        self.assertEqual(missing, set())
+
+    def test_every_entry_of_the_baseline_has_a_line(self):
+        named = requirements_in(page())
+        known = catalogue.read(engine.list_objects()).cases
+        with open(BASELINE, "rb") as file:
+            entries = tomllib.load(file)["entry"]
+        missing = []
+        for entry in entries:
+            told = [entry["behaviour"]] if isinstance(entry.get("behaviour"), str) else entry.get("behaviour", [])
+            if not {"fail", "warn"} & set(told):
+                continue
+            for pattern in entry["cases"]:
+                checked = requirements_in(pattern).union(
+                    *(case.checks for ident, case in known.items()
+                      if fnmatch.fnmatchcase(ident, pattern) or fnmatch.fnmatchcase(ident.split("/")[0], pattern)))
+                if not checked & named:
+                    missing.append((pattern, entry["kernels"] if "kernels" in entry else "all", entry["reason"][:90], sorted(checked)))
+        self.assertEqual(missing, [])
+
+    def test_every_line_says_whether_it_touches_security(self):
+        for heading, text in sections().items():
+            for row in rows(text):
+                self.assertIn(row[-1], SECURITY, row)
+                self.assertEqual(row[-1] == "yes", heading == FIRST, row)
+
+    def test_every_line_has_a_cause(self):
+        for heading, text in sections().items():
+            for row in rows(text):
+                self.assertTrue(requirements_in(row[0]), row)
+                if heading != FIRST:
+                    self.assertEqual(len(row), 5, row)
+                    self.assertTrue(all(row), row)
+
+
+if __name__ == "__main__":
+    unittest.main()
