@@ -181,6 +181,8 @@ def run_suite(words, guest, directory, windows, output=None, last=()):
                 raise GateError(f"the suite did not end within {SUITE_SECONDS} s")
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
+        # A terminal has told the suite as well; kill has not.
+        process.terminate()
         _end(process)
         raise
     finally:
