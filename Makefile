@@ -70,6 +70,10 @@ conformance-quiet: $(ENGINE)
 runner-tests: $(ENGINE) $(LIB)
 	@cd tests/runner && ls test_*.py | sed 's/\.py$$//' | xargs -P 4 -n 1 $(PYTHON) -m unittest -q
 
+.PHONY: check-guests
+check-guests: $(ENGINE) ## test the kernel gate with real guests: killed, side by side, everything that can go wrong
+	cd tests/guests && $(PYTHON) -m unittest -v test_guests
+
 .PHONY: arrows
 arrows: ## check that the parts of the tree include one another as docs/architecture.md says
 	$(PYTHON) tests/arrows.py

@@ -8,6 +8,7 @@ none outlives the call that started it.
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import threading
@@ -57,6 +58,15 @@ def list_objects():
         except ValueError:
             raise ToolError(f"{path} list: line {number} is not JSON") from None
     return objects
+
+
+def dying_with_us(argv, signal_name):
+    """dying_with_us returns argv changed so that whatever ends us, SIGKILL included, ends it too.
+
+    The kernel watches the thread that started the process, so that thread must live as long.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", signal_name, "--", *argv] if setpriv else argv
 
 
 def how_it_ended(status):
@@ -152,8 +162,8 @@ class Pool:
 
     def _start(self, job):
         try:
-            popen = subprocess.Popen([self.path, job.subcommand], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                     stderr=subprocess.PIPE, start_new_session=True)
+            popen = subprocess.Popen(dying_with_us([self.path, job.subcommand], "TERM"), stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         except OSError as error:
             raise ToolError(f"cannot start {self.path}: {error.strerror}") from error
         process = _Process(job, popen, time.monotonic())

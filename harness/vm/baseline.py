@@ -25,8 +25,8 @@ BEHAVIOURS = {"pass", "warn", "fail", "skip", "inconclusive", "error", "note"}
 TEARDOWNS = {"pass", "warn", "fail", "inconclusive", "none"}
 CLEAN_TEARDOWNS = {"pass", "none"}
 _MEMBERS = {"cases", "kernels", "behaviour", "teardown", "requirement", "seen", "teardown_seen",
-            "reason", "source", "link", "flaky"}
-_SPLAT_MEMBERS = {"cases", "kernels", "seen", "reason", "source", "link"}
+            "reason", "source", "fix", "link", "flaky"}
+_SPLAT_MEMBERS = {"cases", "kernels", "seen", "reason", "source", "fix", "link"}
 _TERM = re.compile(r"(>=|<=|==|!=|>|<)(\d+(?:\.\d+)*)$")
 _COMPARE = {">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "==": lambda a, b: a == b,
             "!=": lambda a, b: a != b, ">": lambda a, b: a > b, "<": lambda a, b: a < b}
@@ -103,6 +103,8 @@ class Entry:
     teardown_seen: str = ""
     reason: str = ""
     source: str = ""
+    fix: str = ""
+    link: str = ""
     flaky: bool = False
 
     @property
@@ -143,6 +145,8 @@ class Splat:
     kernels: str
     seen: str
     reason: str
+    fix: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,8 @@ def _entry(number, table, path):
                   _words(table.get("teardown"), TEARDOWNS, ("pass", "none"), where),
                   table.get("requirement", ""), table.get("seen", ""),
                   table.get("teardown_seen", ""), table.get("reason", ""),
-                  table.get("source", ""), table.get("flaky", False))
+                  table.get("source", ""), table.get("fix", ""), table.get("link", ""),
+                  table.get("flaky", False))
     if entry.flaky and not entry.explained:
         raise GateError(f"{where}: flaky needs a reason", EXIT_USAGE)
     for name in ("requirement", "seen", "teardown_seen"):
@@ -218,7 +223,8 @@ def _splat(number, table, path):
         re.compile(table["seen"])
     except re.error as error:
         raise GateError(f"{where}: seen is no regular expression: {error}", EXIT_USAGE) from None
-    return Splat(tuple(table["cases"]), table.get("kernels", ""), table["seen"], table["reason"])
+    return Splat(tuple(table["cases"]), table.get("kernels", ""), table["seen"], table["reason"],
+                 table.get("fix", ""), table.get("link", ""))
 
 
 def _matches(pattern, ident):

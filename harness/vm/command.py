@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from ..runner import engine as runner_engine
 from ..runner import reports as runner_reports
 from . import (baseline, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu,
                soak)
@@ -84,7 +85,8 @@ def parse(argv):
                      "engine's QEMU, and stop")
     how.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     how.add_argument("--append", default="", help="more for the kernel's command line")
-    how.add_argument("--memory", type=int, default=384, metavar="MIB")
+    how.add_argument("--memory", type=int, default=qemu.MEMORY_MIB, metavar="MIB",
+                     help=f"of the guest (default {qemu.MEMORY_MIB}; a kernel with KASAN needs more)")
     how.add_argument("--boot-timeout", type=float, default=120, metavar="S")
     how.add_argument("--defect", action="append", default=[], metavar="NAME",
                      help="with --host: break the reference target, to see what a host makes of it")
@@ -136,7 +138,7 @@ def _suite_argv(words, profile_path, directory, last):
     argv += ["--timeout", words.timeout]
     argv += ["--verbose"] if words.verbose else []
     argv += [word for glob in last for word in ("--last", glob)]
-    return qemu.dying_with_us(argv, "TERM")
+    return runner_engine.dying_with_us(argv, "TERM")
 
 
 def _end(process):
@@ -179,6 +181,8 @@ def run_suite(words, guest, directory, windows, output=None, last=()):
                 raise GateError(f"the suite did not end within {SUITE_SECONDS} s")
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
+        # A terminal has told the suite as well; kill has not.
+        process.terminate()
         _end(process)
         raise
     finally:

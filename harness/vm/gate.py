@@ -41,7 +41,7 @@ class Request:
     accel: str = "auto"
     directory: str = None
     seed: bytes = None
-    memory: int = 384
+    memory: int = qemu.MEMORY_MIB
     append: str = ""
     boot_seconds: float = qemu.BOOT_SECONDS
 

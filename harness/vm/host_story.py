@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 
+from ..runner import engine
 from . import linux_host, profile, qemu
 from .errors import GateError
 from .linux_host import Peer, connect, disconnect, read_blocks, replace_psk
@@ -44,7 +45,7 @@ class ReferenceTarget:
         self.port, = qemu.free_ports(1)
         self.profile["ports"] = {"concat": self.port}
         profile.write(self.profile, self._path)
-        self._process = subprocess.Popen(qemu.dying_with_us(self._argv, "TERM"), text=True,
+        self._process = subprocess.Popen(engine.dying_with_us(self._argv, "TERM"), text=True,
                                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                          stderr=subprocess.STDOUT)
         self._reader = threading.Thread(target=self._read, daemon=True)

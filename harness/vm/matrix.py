@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 
+from ..runner import engine
 from ..runner.catalogue import area_of
 from ..runner.terminal import table
-from . import baseline, expectation, gate_junit, qemu
+from . import baseline, expectation, gate_junit
 from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 FORMAT = "nvme-conform-matrix/1"
@@ -67,7 +68,7 @@ def _argv(words, program, kernel, directory):
         argv += [f"--{name}={value}"] if value not in (None, "") else []
     for name in ("offline", "no_baseline", "lenient", "update_baseline", "fetch"):
         argv += ["--" + name.replace("_", "-")] if getattr(words, name) else []
-    return qemu.dying_with_us(argv, "TERM")
+    return engine.dying_with_us(argv, "TERM")
 
 
 def _jobs(words):

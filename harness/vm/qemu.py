@@ -3,7 +3,6 @@
 
 import atexit
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,8 +11,9 @@ import time
 import weakref
 from dataclasses import dataclass, field
 
+from ..runner import engine
 from . import control, fetch, klog
-from .errors import EXIT_CANNOT_JUDGE, GateError
+from .errors import EXIT_CANNOT_JUDGE, EXIT_TOOL, GateError
 
 QEMU = "qemu-system-x86_64"
 QBOOT = "/usr/share/qemu/qboot.rom"
@@ -24,6 +24,7 @@ APPEND = ("console=ttyS0 quiet loglevel=7 panic=-1 random.trust_cpu=on no_timer_
           "init_on_alloc=0")
 START_ATTEMPTS = 5
 BOOT_SECONDS = 120
+MEMORY_MIB = 384
 
 _running = weakref.WeakSet()
 
@@ -46,15 +47,6 @@ def free_ports(count):
             each.close()
 
 
-def dying_with_us(argv, signal_name):
-    """dying_with_us returns argv changed so that whatever ends us, SIGKILL included, ends it too.
-
-    The kernel watches the thread that started the process, so that thread must live as long.
-    """
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", signal_name, "--", *argv] if setpriv else argv
-
-
 @dataclass
 class Setup:
     """Setup is what to boot. forwards: guest ports to reach from here; relays: {guest's view of a
@@ -63,7 +55,7 @@ class Setup:
     initrd: str
     directory: str
     accel: str = "tcg"
-    memory: int = 384
+    memory: int = MEMORY_MIB
     append: str = ""
     forwards: tuple = ()
     relays: dict = field(default_factory=dict)
@@ -97,7 +89,7 @@ def command_line(setup, ports, control_fd):
             *_network(setup, ports), "-no-reboot"]
     if os.path.exists(QBOOT):
         argv += ["-bios", QBOOT]
-    return dying_with_us(argv, "KILL")
+    return engine.dying_with_us(argv, "KILL")
 
 
 class Machine:
@@ -182,13 +174,21 @@ class Machine:
             return said[0]
         where = f"see {self._path('serial.log')}"
         if errors := self.log.said("ERROR"):
-            raise GateError(f"the guest gave up: {errors[0]}; {where}", EXIT_CANNOT_JUDGE)
+            # tlshd is what we brought along; everything else that init gives up for is the kernel's.
+            raise GateError(f"the guest gave up: {errors[0]}; {where}",
+                            EXIT_TOOL if errors[0].startswith("tlshd") else EXIT_CANNOT_JUDGE)
         if not self.alive():
             time.sleep(2 * klog.POLL_SECONDS)
-            raise GateError(f"the guest died at boot: {self.death()}; {where}", EXIT_CANNOT_JUDGE)
+            death = self.death()
+            raise GateError(f"the guest died at boot: {death}{self._memory_hint(death)}; {where}", EXIT_CANNOT_JUDGE)
         last = self.log.lines()[-1:]
         raise GateError(f"the guest was not ready in {seconds:.0f} s (last line: "
                         f"{last[0].text if last else 'none'}); {where}", EXIT_CANNOT_JUDGE)
+
+    def _memory_hint(self, death):
+        """_memory_hint returns what to do where too little memory is what a guest died of, or may be."""
+        short = self.setup.memory < MEMORY_MIB or "on memory" in death or "Out of memory" in death
+        return f" (it had {self.setup.memory} MiB; give it more with --memory)" if short else ""
 
     def stop(self):
         """stop ends QEMU and leaves the log complete."""

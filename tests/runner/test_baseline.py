@@ -5,10 +5,11 @@ import contextlib
 import io
 import json
 import os
+import re
 import tempfile
 import unittest
 
-import support  # noqa: F401  (puts the tree on sys.path)
+import support  # (puts the tree on sys.path)
 from harness.vm import baseline, command, expectation, gate, klog, matrix
 from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
@@ -174,6 +175,15 @@ class Shipped(unittest.TestCase):
     def test_fits_this_engine_and_explains_everything(self):
         shipped = expectation.Expectation(expectation.DEFAULT).baseline
         self.assertEqual([each.name for each in shipped.entries if not each.explained], [])
+
+    def test_says_where_to_read_on_and_what_ended_it(self):
+        shipped = baseline.Baseline(expectation.DEFAULT)
+        self.assertEqual([each.name for each in shipped.entries if not each.source + each.link], [])
+        self.assertEqual([each.name for each in shipped.entries if "<" in each.kernels and not each.fix], [])
+        self.assertEqual([each.cases for each in shipped.splats if not each.link or "<" in each.kernels and not each.fix], [])
+        links = {each.link.removeprefix("https://git.kernel.org/linus/") for each in (*shipped.entries, *shipped.splats)}
+        for link in links - {""}:
+            self.assertTrue(re.fullmatch("[0-9a-f]{12}", link) or os.path.exists(os.path.join(support.ROOT, link)), link)
 
     def test_speaks_with_one_voice(self):
         shipped = baseline.Baseline(expectation.DEFAULT)
