@@ -478,7 +478,8 @@ static void conclude(struct replay *replay)
 static enum nvc_result set_up(
 	struct replay *replay, const struct nvc_replay_options *options, struct nvc_error *err)
 {
-	const struct nvc_observer_sink watch = {replay, on_violation, on_packet};
+	const struct nvc_observer_sink watch = {
+		.self = replay, .violation = on_violation, .packet = on_packet};
 	const struct nvc_reassembly_sink parts = {
 		replay, on_opened, on_bytes, on_gap, on_ended, on_closed};
 

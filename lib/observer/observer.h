@@ -38,8 +38,10 @@ struct nvc_observed_packet {
 	const char *text; /* one line; the last C2HData of a message shows all of the message */
 };
 
-/* Whom the observer tells; both are called from within nvc_observer_open, _bytes and _end.
- * Either may be NULL. */
+enum { NVC_OBSERVER_DIGEST_LEN = 16 };
+
+/* Whom the observer tells; all are called from within nvc_observer_open, _bytes and _end.
+ * Each may be NULL. */
 struct nvc_observer_sink {
 	void *self;
 	/* `packet` violates `req`: the first time on this connection; further ones are only
@@ -47,6 +49,10 @@ struct nvc_observer_sink {
 	void (*violation)(void *self, enum req_id req, const char *expected, const char *seen,
 		unsigned int packet, unsigned int conn);
 	void (*packet)(void *self, const struct nvc_observed_packet *packet);
+	/* A Challenge has a value which no other one may have: C1 (C-124), S1 towards this host (C-123), or the public value
+	 * (C-127). Told by a digest, for somebody who sees more conversations than this observer. May be NULL. */
+	void (*fresh)(void *self, enum req_id req, const uint8_t digest[NVC_OBSERVER_DIGEST_LEN],
+		unsigned int packet, unsigned int conn);
 };
 
 enum {

@@ -49,7 +49,8 @@ static void show(struct nvc_observer *observer, unsigned int conn, bool h2c, str
 
 static void observe(const uint8_t *data, size_t size, bool bytewise, struct tally *tally)
 {
-	struct nvc_observer_sink sink = {tally, count_violation, count_packet};
+	struct nvc_observer_sink sink = {
+		.self = tally, .violation = count_violation, .packet = count_packet};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_BOTH);
 	struct nvc_reader reader = nvc_reader_of(nvc_slice_of(data, size));
 	bool tls = nvc_read_le(&reader, 1) & 1;

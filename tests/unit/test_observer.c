@@ -76,7 +76,8 @@ static void show(struct nvc_observer *observer, unsigned int conn, const struct 
 static void observe(const struct talk *talk, bool tls, size_t until, enum cut cut,
 	unsigned int judge, struct heard *heard)
 {
-	struct nvc_observer_sink sink = {heard, hear_violation, hear_packet};
+	struct nvc_observer_sink sink = {
+		.self = heard, .violation = hear_violation, .packet = hear_packet};
 	struct nvc_observer *observer = nvc_observer_new(&sink, judge);
 
 	memset(heard, 0, sizeof(*heard));
@@ -378,7 +379,7 @@ START_TEST(memory_is_bounded)
 {
 	static const struct plan plan = {.no_auth = true};
 	unsigned int conn, notes = 0;
-	struct nvc_observer_sink sink = {&notes, NULL, count_notes};
+	struct nvc_observer_sink sink = {.self = &notes, .packet = count_notes};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_BOTH);
 	uint8_t huge[NVC_PDU_CH_LEN] = {NVC_PDU_CAPSULE_RESP, 0, 24, 0};
 	static struct talk talk;
@@ -409,7 +410,7 @@ END_TEST
 /* More challenges than are remembered: the latest are, the first are not. */
 START_TEST(freshness_is_bounded)
 {
-	struct nvc_observer_sink sink = {NULL, NULL, NULL};
+	struct nvc_observer_sink sink = {NULL};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	static struct talk talk;
 	struct plan plan = {0};
@@ -432,12 +433,57 @@ START_TEST(freshness_is_bounded)
 }
 END_TEST
 
+struct digests {
+	enum req_id req[8];
+	uint8_t digest[8][NVC_OBSERVER_DIGEST_LEN];
+	size_t num;
+};
+
+static void hear_fresh(void *self, enum req_id req, const uint8_t digest[NVC_OBSERVER_DIGEST_LEN],
+	unsigned int packet, unsigned int conn)
+{
+	struct digests *digests = self;
+
+	(void)conn;
+	ck_assert_uint_gt(packet, 0);
+	ck_assert_uint_lt(digests->num, 8);
+	digests->req[digests->num] = req;
+	memcpy(digests->digest[digests->num++], digest, NVC_OBSERVER_DIGEST_LEN);
+}
+
+/* Two observers give the same value the same digest, and another value another one. */
+START_TEST(fresh_values_have_digests)
+{
+	static struct talk talk;
+	struct digests digests[3] = {{.num = 0}};
+	struct plan plan = {.s1 = 7};
+
+	for (int round = 0; round < 3; round++) {
+		struct nvc_observer_sink sink = {.self = &digests[round], .fresh = hear_fresh};
+		struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
+
+		plan.s1 = round < 2 ? 7 : 8;
+		converse(&talk, &plan);
+		ck_assert_int_eq(nvc_observer_open(observer, 1, false, 0, ""), NVC_OK);
+		show(observer, 1, &talk, ALL, WHOLE);
+		nvc_observer_free(observer);
+		ck_assert_uint_ge(digests[round].num, 2);
+		ck_assert_int_eq(digests[round].req[0], REQ_C_124);
+		ck_assert_int_eq(digests[round].req[1], REQ_C_123);
+	}
+	ck_assert_mem_eq(digests[0].digest[0], digests[1].digest[0], NVC_OBSERVER_DIGEST_LEN);
+	ck_assert_mem_eq(digests[0].digest[1], digests[1].digest[1], NVC_OBSERVER_DIGEST_LEN);
+	ck_assert_mem_ne(digests[0].digest[1], digests[2].digest[1], NVC_OBSERVER_DIGEST_LEN);
+	ck_assert_mem_ne(digests[0].digest[0], digests[0].digest[1], NVC_OBSERVER_DIGEST_LEN);
+}
+END_TEST
+
 /* A transaction whose time is over may be gone: then a second AUTH_Negotiate begins another. */
 START_TEST(time_ends_a_transaction)
 {
 	static const uint64_t seconds[] = {1, 119, 121};
 	static const struct plan plan = {.dhgid = NVC_DH_2048};
-	struct nvc_observer_sink sink = {NULL, NULL, NULL};
+	struct nvc_observer_sink sink = {NULL};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	static struct talk talk;
 
@@ -492,7 +538,7 @@ END_TEST
 /* Two connections seen by one observer. */
 static void observe_two(const struct plan *a, const struct plan *b, struct heard *heard)
 {
-	struct nvc_observer_sink sink = {heard, hear_violation, NULL};
+	struct nvc_observer_sink sink = {.self = heard, .violation = hear_violation};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	static struct talk talk;
 
@@ -530,7 +576,7 @@ START_TEST(violations_are_told_once)
 {
 	static const struct plan plan = {.identify = true};
 	struct heard heard = {.num = 0};
-	struct nvc_observer_sink sink = {&heard, hear_violation, NULL};
+	struct nvc_observer_sink sink = {.self = &heard, .violation = hear_violation};
 	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
 	static struct talk talk;
 
@@ -584,6 +630,7 @@ int main(void)
 	tcase_add_test(core, null_group_with_concatenation);
 	tcase_add_test(core, memory_is_bounded);
 	tcase_add_test(core, freshness_is_bounded);
+	tcase_add_test(core, fresh_values_have_digests);
 	tcase_add_loop_test(core, time_ends_a_transaction, 0, 3);
 	tcase_add_test(core, wrong_digests);
 	tcase_add_test(core, bent_host_silences_what_leans_on_it);
