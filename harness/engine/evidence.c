@@ -79,6 +79,22 @@ static void on_violation(void *self, enum req_id req, const char *expected, cons
 	evidence_observation(self, req, expected, seen, packet, conn);
 }
 
+/* Each case has a reference target of its own, whose random bytes begin anew: only of a real target can be said what comes again. */
+static void on_fresh(void *self, enum req_id req, const uint8_t digest[NVC_OBSERVER_DIGEST_LEN],
+	unsigned int packet, unsigned int conn)
+{
+	struct test *t = self;
+	char text[2 * NVC_OBSERVER_DIGEST_LEN + 1];
+
+	if (t->reference)
+		return;
+	events_write(t->out,
+		json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "event", "fresh", "case",
+			t->instance->id, "requirement", nvc_requirement(req)->id, "digest",
+			nvc_hex(nvc_slice_of(digest, NVC_OBSERVER_DIGEST_LEN), text, sizeof(text)),
+			"packet", (int)packet, "conn", (int)conn));
+}
+
 static void on_packet(void *self, const struct nvc_observed_packet *packet)
 {
 	static const char *const kinds[] = {[NVC_OBSERVED_PDU] = "packet",
@@ -99,7 +115,7 @@ static void on_packet(void *self, const struct nvc_observed_packet *packet)
 bool evidence_open(struct test *t)
 {
 	const struct nvc_observer_sink sink = {
-		.self = t, .violation = on_violation, .packet = on_packet};
+		.self = t, .violation = on_violation, .packet = on_packet, .fresh = on_fresh};
 
 	memset(&now, 0, sizeof(now));
 	t->observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);

@@ -179,9 +179,9 @@ static bool forward(const struct run_config *run, struct attempt *attempt)
 
 	json_array_foreach(attempt->lines, i, event) observed =
 		observed || is(event, "event", "observation");
-	json_array_foreach(attempt->lines, i, event) if (run->whole_transcript || !clean ||
-							 observed ||
-							 is(event, "event", "observation"))
+	json_array_foreach(attempt->lines, i,
+		event) if (run->whole_transcript || !clean || observed ||
+			   is(event, "event", "observation") || is(event, "event", "fresh"))
 		events_write(STDOUT_FILENO, json_incref(event));
 	json_decref(attempt->lines);
 	events_write(STDOUT_FILENO, attempt->verdict);

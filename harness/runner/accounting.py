@@ -14,6 +14,8 @@ from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK, EXIT_TOOL
 
 BEHAVIOURS = ("pass", "warn", "fail", "skip", "inconclusive", "error")
 TEARDOWNS = ("pass", "warn", "fail", "inconclusive", "none")
+# What a `fresh` event is about.
+VALUES = {"C-123": "the S1", "C-124": "the C1", "C-127": "the public value"}
 # Faults beyond these are counted, not kept: an engine gone mad must not fill the memory.
 FAULTS_KEPT = 50
 STEPS_KEPT = 200
@@ -60,12 +62,18 @@ class Observation:
     case: str = ""
     packet: int = None
     conn: int = None
+    beside: str = ""  # another case without which it would not have been seen
     count: int = 0
     cases: list = field(default_factory=list)
 
     @property
     def id(self):
         return f"observer.{self.requirement}"
+
+    @property
+    def needed(self):
+        """needed are the cases to run for seeing it again."""
+        return [case for case in (self.beside, self.case) if case]
 
     @property
     def verdict(self):
@@ -79,6 +87,7 @@ class Ledger:
         self.catalogue = catalogue
         self.results = {case.id: Result(case) for case in cases}
         self.observations = {}
+        self._values = {}  # {(requirement, digest): the `fresh` event that had it first}
         self.findings = []
         self.capabilities = {}
         self.faults = []
@@ -93,6 +102,8 @@ class Ledger:
             return self._verdict(event)
         if kind == "observation":
             self._observation(event)
+        elif kind == "fresh":
+            self._fresh(event)
         elif kind == "probe":
             self._probe(event)
         elif kind in ("step", "log", "packet"):
@@ -188,10 +199,19 @@ class Ledger:
         if not seen:
             seen = self.observations[ident] = Observation(
                 ident, known.level, str(event.get("expected") or ""), str(event.get("seen") or ""),
-                str(event.get("case") or ""), event.get("packet"), event.get("conn"))
+                str(event.get("case") or ""), event.get("packet"), event.get("conn"), str(event.get("beside") or ""))
         seen.count += 1
         if event.get("case") and event["case"] not in seen.cases:
             seen.cases.append(str(event["case"]))
+
+    def _fresh(self, event):
+        """_fresh books a value that came in an earlier case already. Within a case the observer sees it by itself."""
+        first = self._values.setdefault((event.get("requirement"), event.get("digest")), event)
+        if first.get("case") == event.get("case"):
+            return
+        self._observation({
+            **event, "beside": first.get("case"), "expected": "a value that was not used before in the run",
+            "seen": f"{VALUES.get(event.get('requirement'), 'the value')} of packet {first.get('packet')} of {first.get('case')}"})
 
     def _probe(self, event):
         if isinstance(event.get("capabilities"), dict):

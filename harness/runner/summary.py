@@ -73,7 +73,7 @@ def observed(printer, ledger, seen, again):
     where = f"packet {seen.packet} of {seen.case}" if seen.packet is not None else seen.case
     printer.line(_row("times", f"{seen.count}, in {len(seen.cases)} cases; first in {where}"))
     if seen.case:
-        printer.line(_row("again", again(seen.case)))
+        printer.line(_row("again", again(*seen.needed)))
     printer.line()
 
 

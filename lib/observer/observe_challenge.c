@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/dh.h"
+#include "crypto/hash.h"
 #include "observer/observer_state.h"
 
 enum { CHALLENGE_HEAD_LEN = 16 };
@@ -83,6 +84,33 @@ static bool remember(struct nvc_observer *observer, const struct nvc_obs_challen
 	return true;
 }
 
+/* Tells the sink of a value by a digest of its kind and its bytes. */
+static void tell_fresh(const struct nvc_obs_conn *conn, enum req_id req, struct nvc_slice whose,
+	struct nvc_slice value)
+{
+	const struct nvc_observer *observer = conn->observer;
+	const struct nvc_slice parts[] = {nvc_slice_str(nvc_requirement(req)->id), whose, value};
+	struct nvc_secret digest = {.len = 0};
+
+	if (observer->sink.fresh && nvc_hash_parts(NVC_HASH_SHA256, parts, 3, &digest) == NVC_OK)
+		observer->sink.fresh(
+			observer->sink.self, req, digest.data, observer->packets, conn->id);
+}
+
+static void tell_values(const struct nvc_obs_conn *conn, const struct nvc_challenge *challenge)
+{
+	const struct nvc_slice nobody = {NULL, 0};
+	uint8_t pair[8], s1[4];
+
+	nvc_put_le(pair, conn->pair, sizeof(pair));
+	nvc_put_le(s1, challenge->seqnum, sizeof(s1));
+	tell_fresh(conn, REQ_C_124, nobody, challenge->cval);
+	if (challenge->seqnum)
+		tell_fresh(conn, REQ_C_123, NVC_SLICE(pair), NVC_SLICE(s1));
+	if (challenge->dhval.len)
+		tell_fresh(conn, REQ_C_127, nobody, challenge->dhval);
+}
+
 /* S1 must move on with each transaction of a pair; a value that came before cannot have. */
 static void judge_freshness(struct nvc_obs_conn *conn, const struct nvc_challenge *challenge)
 {
@@ -114,6 +142,7 @@ static void judge_values(struct nvc_obs_conn *conn, const struct nvc_challenge *
 	if (challenge->seqnum == 0)
 		nvc_obs_violated(conn, REQ_C_122, "S1 other than 0", "S1 0");
 	judge_freshness(conn, challenge);
+	tell_values(conn, challenge);
 	if (challenge->dhgid == NVC_DH_NULL)
 		return;
 	check = nvc_dh_check_public(challenge->dhgid, challenge->dhval);

@@ -38,6 +38,8 @@ struct nvc_observed_packet {
 	const char *text; /* one line; the last C2HData of a message shows all of the message */
 };
 
+enum { NVC_OBSERVER_DIGEST_LEN = 16 };
+
 /* A Connect that succeeded. Valid during the call only. */
 struct nvc_observed_connect {
 	unsigned int conn;
@@ -67,6 +69,10 @@ struct nvc_observer_sink {
 	void (*packet)(void *self, const struct nvc_observed_packet *packet);
 	void (*connected)(void *self, const struct nvc_observed_connect *connect);
 	void (*message)(void *self, const struct nvc_observed_message *message);
+	/* A Challenge has a value which no other one may have: C1 (C-124), S1 towards this host (C-123), or the public value
+	 * (C-127). Told by a digest, for somebody who sees more conversations than this observer. May be NULL. */
+	void (*fresh)(void *self, enum req_id req, const uint8_t digest[NVC_OBSERVER_DIGEST_LEN],
+		unsigned int packet, unsigned int conn);
 };
 
 enum {

@@ -71,6 +71,22 @@ class Observations(RunnerTest):
             (seen,) = self.results()["observations"]
             self.assertEqual((seen["id"], seen["verdict"], seen["count"]), (f"observer.{requirement}", verdict, 3))
 
+    def fresh(self, case, digest, packet):
+        return {"event": "fresh", "case": case, "requirement": "C-001", "digest": digest, "packet": packet, "conn": 1}
+
+    def test_a_value_that_comes_again_in_another_case(self):
+        events = [self.fresh(REPEATS, "aa", 7), self.fresh("timer.expires", "bb", 8), self.fresh("timer.expires", "aa", 9)]
+        done = self.run_suite("-j1", fake={"events": events})
+        self.assertEqual(done.returncode, 1, done.stderr)
+        (seen,) = self.results()["observations"]
+        self.assertEqual((seen["id"], seen["count"]), ("observer.C-001", 1))
+        self.assertIn(f"packet 7 of {REPEATS}", seen["first"]["seen"])
+
+    def test_values_that_do_not(self):
+        events = [self.fresh(REPEATS, "aa", 7), self.fresh(REPEATS, "aa", 8), self.fresh("timer.expires", "bb", 9)]
+        self.assertEqual(self.run_suite("-j1", fake={"events": events}).returncode, 0)
+        self.assertEqual(self.results()["observations"], [])
+
     def test_unknown_requirement_is_the_engines_fault(self):
         self.assertEqual(self.run_suite(fake={"events": [observation("C-999")]}).returncode, 3)
 

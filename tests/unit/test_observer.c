@@ -433,6 +433,51 @@ START_TEST(freshness_is_bounded)
 }
 END_TEST
 
+struct digests {
+	enum req_id req[8];
+	uint8_t digest[8][NVC_OBSERVER_DIGEST_LEN];
+	size_t num;
+};
+
+static void hear_fresh(void *self, enum req_id req, const uint8_t digest[NVC_OBSERVER_DIGEST_LEN],
+	unsigned int packet, unsigned int conn)
+{
+	struct digests *digests = self;
+
+	(void)conn;
+	ck_assert_uint_gt(packet, 0);
+	ck_assert_uint_lt(digests->num, 8);
+	digests->req[digests->num] = req;
+	memcpy(digests->digest[digests->num++], digest, NVC_OBSERVER_DIGEST_LEN);
+}
+
+/* Two observers give the same value the same digest, and another value another one. */
+START_TEST(fresh_values_have_digests)
+{
+	static struct talk talk;
+	struct digests digests[3] = {{.num = 0}};
+	struct plan plan = {.s1 = 7};
+
+	for (int round = 0; round < 3; round++) {
+		struct nvc_observer_sink sink = {.self = &digests[round], .fresh = hear_fresh};
+		struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
+
+		plan.s1 = round < 2 ? 7 : 8;
+		converse(&talk, &plan);
+		ck_assert_int_eq(nvc_observer_open(observer, 1, false, 0, ""), NVC_OK);
+		show(observer, 1, &talk, ALL, WHOLE);
+		nvc_observer_free(observer);
+		ck_assert_uint_ge(digests[round].num, 2);
+		ck_assert_int_eq(digests[round].req[0], REQ_C_124);
+		ck_assert_int_eq(digests[round].req[1], REQ_C_123);
+	}
+	ck_assert_mem_eq(digests[0].digest[0], digests[1].digest[0], NVC_OBSERVER_DIGEST_LEN);
+	ck_assert_mem_eq(digests[0].digest[1], digests[1].digest[1], NVC_OBSERVER_DIGEST_LEN);
+	ck_assert_mem_ne(digests[0].digest[1], digests[2].digest[1], NVC_OBSERVER_DIGEST_LEN);
+	ck_assert_mem_ne(digests[0].digest[0], digests[0].digest[1], NVC_OBSERVER_DIGEST_LEN);
+}
+END_TEST
+
 /* A transaction whose time is over may be gone: then a second AUTH_Negotiate begins another. */
 START_TEST(time_ends_a_transaction)
 {
@@ -585,6 +630,7 @@ int main(void)
 	tcase_add_test(core, null_group_with_concatenation);
 	tcase_add_test(core, memory_is_bounded);
 	tcase_add_test(core, freshness_is_bounded);
+	tcase_add_test(core, fresh_values_have_digests);
 	tcase_add_loop_test(core, time_ends_a_transaction, 0, 3);
 	tcase_add_test(core, wrong_digests);
 	tcase_add_test(core, bent_host_silences_what_leans_on_it);
