@@ -57,7 +57,8 @@ def _suite(root, each):
         ET.SubElement(voice, "error", {"message": f"nothing was judged (status {each['status']})"})
     elif not each["kernel_as_expected"]:
         said = each["death"] or "; ".join(each["findings"]) or f"taint {each['taint_after']} at the end"
-        ET.SubElement(voice, "failure", {"message": _text(said)})
+        quoted = "\n".join(clean(line) for found in each.get("quoted", ()) for line in found)
+        ET.SubElement(voice, "failure", {"message": _text(said)}).text = quoted or None
     for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(name, str(sum(1 for _ in suite.iter(tag))))
     suite.set("time", str(each["seconds"] or 0))

@@ -135,6 +135,7 @@ def column(kernel, directory, status, seconds=None):
         "seconds": round(seconds, 1) if seconds is not None else None,
         "accel": report.get("accel", ""), "timings": report.get("timings", {}),
         "suite_seed": results.get("seed"), "findings": [f["title"] for f in report.get("findings", [])],
+        "quoted": [[f"during {f['case'] or 'no case'}:", *f["lines"]] for f in report.get("findings", [])],
         "taint_after": report.get("taint_after"), "death": report.get("death"),
         "baseline": report.get("baseline"), "kernel_as_expected": report.get("kernel_as_expected", False),
         "kernel_files": [{name: entry.get(name) for name in ("file", "sha256", "verified")}

@@ -45,6 +45,9 @@ class GateJunitTest(unittest.TestCase):
     def test_the_kernels_voice_is_a_test(self):
         found = ET.fromstring(gate_junit.render([column(findings=["BUG: x"], kernel_as_expected=False)]))
         self.assertEqual([each.get("message") for each in found.iter("failure")][-1], "BUG: x")
+        oops = column(findings=["BUG: x"], quoted=[["during auth.one-way:", "BUG: x", " f+0x1/0x2\x1b"]], kernel_as_expected=False)
+        voice = next(each for each in ET.fromstring(gate_junit.render([oops])).iter("failure") if each.text)
+        self.assertTrue(voice.text.startswith("during auth.one-way:\nBUG: x\nf+0x1/0x2"), voice.text)
         self.assertEqual(outcomes(column(death="panic", kernel_as_expected=False))["kernel"], "failure")
 
     def test_nothing_judged_is_an_error(self):
