@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 from ..runner import engine as runner_engine
 from ..runner import reports as runner_reports
+from ..runner.errors import RunnerError
 from . import (baseline, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu,
                soak)
 from .windows import Windows
@@ -464,15 +466,31 @@ def merge(argv):
                                               if (value := getattr(words, name))] + ["-v"] * words.verbose)
 
 
-def main(argv):
-    """main runs `nvme-conform gate` and returns its exit status."""
+def _main(argv):
     try:
         words = parse(argv)
     except GateError as error:
         print(f"nvme-conform gate: {error.message}", file=sys.stderr)
         return error.exit_status
+    except SystemExit as end:    # argparse has said why
+        return end.code
     words.command = ["nvme-conform", "gate", *argv]
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    status = _run(words)
-    return bisect_status(status) if words.bisect else status
+    return _run(words)
+
+
+def main(argv):
+    """main runs `nvme-conform gate` and returns its exit status.
+
+    Python ends with 1 for an exception that nobody caught, which would be a verdict about the kernel.
+    """
+    try:
+        status = _main(argv)
+    except RunnerError as error:
+        print(f"nvme-conform gate: {error}", file=sys.stderr)
+        status = error.exit_status
+    except Exception:    # pylint: disable=broad-exception-caught
+        traceback.print_exc()
+        status = EXIT_TOOL
+    return bisect_status(status) if any(word.startswith("--bi") for word in argv) else status

@@ -14,6 +14,7 @@ from unittest import mock
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
+from harness.runner.errors import RunnerError  # noqa: E402
 from harness.vm import command, gate, soak  # noqa: E402
 from harness.vm.errors import (EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,  # noqa: E402
                                GateError)
@@ -24,6 +25,9 @@ class CommandTest(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="nvme-conform-test-")
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
+
+    def path(self, *parts):
+        return os.path.join(self.directory, *parts)
 
     def gate(self, *argv):
         """gate runs `nvme-conform gate` in this process and returns (exit status, standard error, standard output)."""
@@ -75,6 +79,34 @@ class RerunTest(CommandTest):
         words = command.parse(["--image", os.path.relpath(image), "--append=slub_debug=FZ", "--timeout", "9", "a"])
         again = command.parse(["--rerun", self.earlier(again=command.again_words(words)), "b"])
         self.assertEqual((again.image, again.append, again.timeout, again.cases), (image, "slub_debug=FZ", "9", ["b"]))
+
+
+class BisectTest(CommandTest):
+    """What is wrong with us or with the command never reads as a verdict about a commit."""
+
+    def bisected(self, *argv, **raised):
+        with mock.patch.object(gate, "gate", mock.Mock(**raised)):
+            return self.gate("--bisect", "replace.second/sha256", "--no-baseline", *argv)[0]
+
+    def test_wrong_argument(self):
+        self.assertEqual(self.bisected("--kernel", "7.3.4", "--no-such-option"), 130)
+        self.assertEqual(self.bisected("--rerun", self.path("nothing")), 130)
+
+    def test_our_own_fault(self):
+        for error in (GateError("no QEMU"), RuntimeError("a bug of ours"), RunnerError("no engine"), OSError("disk full")):
+            self.assertGreaterEqual(self.bisected("--kernel", "7.3.4", side_effect=error), 128, error)
+
+    def test_interrupted(self):
+        self.assertGreaterEqual(self.bisected("--kernel", "7.3.4", side_effect=KeyboardInterrupt), 128)
+
+    def test_kernel_that_cannot_be_judged(self):
+        self.assertEqual(self.bisected("--kernel", "7.3.4", side_effect=GateError("panic", EXIT_CANNOT_JUDGE)), 125)
+
+    def test_without_bisect_our_fault_is_3(self):
+        with mock.patch.object(gate, "gate", mock.Mock(side_effect=RuntimeError("a bug of ours"))):
+            status, err, _ = self.gate("--kernel", "7.3.4", "--no-baseline", "a")
+        self.assertEqual(status, EXIT_TOOL)
+        self.assertIn("a bug of ours", err)
 
 
 class SoakTest(CommandTest):
