@@ -25,7 +25,7 @@ CASE_SECONDS = 330      # five attempts of a minute each, as `run` has it
 MEASURE_SECONDS = 120
 # What a round may leave behind. A leak leaves one object per round; docs/gate.md has what clean kernels were seen to leave.
 OBJECTS_PER_ROUND = 0.25
-BYTES_PER_ROUND = 1024
+BYTES_PER_ROUND = 256
 PAGES_PER_ROUND = 4096  # bytes in pages that no slab cache accounts for
 # A case that always passes and once does not is told; more than this share of its rounds is a difference.
 CHANGES_SHARE = 0.02

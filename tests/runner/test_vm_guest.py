@@ -175,11 +175,11 @@ class MachineTest(unittest.TestCase):
             os.kill(pid, 0)
         machine.stop()
 
-    def assert_cannot_judge(self, script, pattern, seconds=5):
+    def assert_cannot_judge(self, script, pattern, seconds=5, status=EXIT_CANNOT_JUDGE):
         machine = self.machine(script).start()
         with self.assertRaisesRegex(GateError, pattern) as caught:
             machine.wait_ready(seconds=seconds)
-        self.assertEqual(caught.exception.exit_status, EXIT_CANNOT_JUDGE)
+        self.assertEqual(caught.exception.exit_status, status)
 
     def test_panic(self):
         self.assert_cannot_judge('echo "[    1.0] Kernel panic - not syncing: VFS" >>$1; sleep 0.1',
@@ -188,6 +188,14 @@ class MachineTest(unittest.TestCase):
     def test_init_gives_up(self):
         self.assert_cannot_judge('echo "NVME-CONFORM ERROR insmod tls" >>$1; exec sleep 60',
                                  "gave up: insmod tls")
+
+    def test_tlshd_is_ours(self):
+        self.assert_cannot_judge('echo "NVME-CONFORM ERROR tlshd died: no such library" >>$1; exec sleep 60',
+                                 "gave up: tlshd died: no such library", status=EXIT_TOOL)
+
+    def test_too_little_memory_is_said_to_be_it(self):
+        self.assert_cannot_judge('echo "[    1.0] Kernel panic - not syncing: System is deadlocked on memory" >>$1; sleep 0.1',
+                                 "it had 384 MiB; give it more with --memory")
 
     def test_hang(self):
         self.assert_cannot_judge('echo "[    1.0] thinking" >>$1; exec sleep 60',
