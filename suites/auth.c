@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "suites/steps.h"
+#include "suites/pdu_steps.h"
 
 CASE(one_way, .id = "auth.one-way",
 	.title = "A host with the right secret is authenticated, with each hash and group",
@@ -327,4 +327,33 @@ CASE(fresh_challenges, .id = "auth.fresh-challenges",
 		receive_success1(t, auth);
 	}
 	expect_true(t, REQ_C_124, true, "", "sixteen different values of C1");
+}
+
+CASE(pipelined, .id = "auth.pipelined",
+	.title = "Authentication commands that do not wait for one another do no harm",
+	.checks = {REQ_N_002}, .needs = NEED_AUTH)
+{
+	struct nvc_host *host = host_as(t, ORDINARY);
+	const struct nvc_cmd_auth receive = {.head.opc = NVC_OPC_FABRICS,
+		.fctype = NVC_FCTYPE_AUTH_RECEIVE,
+		.spsp0 = NVC_SPSP0,
+		.spsp1 = NVC_SPSP1,
+		.secp = NVC_SECP,
+		.length = 4096};
+	const struct nvc_command command = {
+		.layout = &nvc_cmd_auth_receive_layout, .fields = &receive, .in_len = 4096};
+	struct nvc_queue *admin = connect_admin(t, host);
+	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_completion done = {0};
+	enum nvc_end end = NVC_END_OPEN;
+
+	send_negotiate(t, auth);
+	/* Nobody waits: Receive, a message of zeros, Receive, as fast as they go out. */
+	for (int i = 0; i < 4; i++) {
+		submit(t, admin, &command);
+		submit_send(t, admin, 304, false, NULL);
+	}
+	if (test_running(t) && nvc_queue_usable(admin, 0, &done, NULL) != NVC_OK)
+		(void)nvc_queue_await_end(admin, NVC_MS(20), &end, NULL);
+	expect_new_association(t, REQ_N_002, host);
 }

@@ -155,6 +155,25 @@ CASE(faulty_between, .id = "commands.faulty-in-transaction",
 	expect_success1(t, REQ_C_082, auth);
 }
 
+/* Receives with an AL that the message does not fit. */
+static void expect_no_room(struct test *t, struct nvc_auth *auth, uint32_t al)
+{
+	enum { FAILURE1_LEN = 8 };
+	struct nvc_auth_received received = {0};
+	char text[256];
+
+	auth->al = al;
+	if (test_running(t))
+		nvc_auth_receive(auth, &received, NULL);
+	expect_true(t, REQ_C_080,
+		received.kind == NVC_RECEIVED_STATUS ||
+			(received.kind == NVC_RECEIVED_MESSAGE &&
+				received.message == NVC_MSG_FAILURE1 && al >= FAILURE1_LEN &&
+				received.raw.len <= al),
+		"an error status, or an AUTH_Failure1 that fits", "%s",
+		nvc_auth_received_text(&received, text, sizeof(text)));
+}
+
 static const struct case_param short_receives[] = {
 	{"1", {1}}, {"16", {16}}, {"one-too-few", {16 + 32 + 256 - 1}}, {NULL, {0}}};
 
@@ -165,21 +184,31 @@ CASE(short_receive, .id = "commands.allocation-length",
 {
 	struct nvc_auth *auth = transaction(
 		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
-	struct nvc_auth_received received = {0};
-	char text[256];
 
 	offer(auth, NVC_HASH_SHA256, NVC_DH_2048);
-	auth->al = (uint32_t)param[0];
 	send_negotiate(t, auth);
-	if (test_running(t))
-		nvc_auth_receive(auth, &received, NULL);
-	expect_true(t, REQ_C_080,
-		received.kind != NVC_RECEIVED_NOTHING &&
-			(received.kind == NVC_RECEIVED_STATUS ||
-				(received.kind == NVC_RECEIVED_MESSAGE &&
-					received.message == NVC_MSG_FAILURE1)),
-		"an error status or AUTH_Failure1", "%s",
-		nvc_auth_received_text(&received, text, sizeof(text)));
+	expect_no_room(t, auth, (uint32_t)param[0]);
+}
+
+/* {the response is wrong, AL} */
+static const struct case_param short_answers[] = {{"success1-1", {0, 1}}, {"success1-16", {0, 16}},
+	{"success1-one-too-few", {0, 16 + 32 - 1}}, {"failure1-1", {1, 1}}, {"failure1-4", {1, 4}},
+	{"failure1-one-too-few", {1, 8 - 1}}, {NULL, {0}}};
+
+CASE(short_answer, .id = "commands.allocation-length-of-answer",
+	.title = "A Success1 or AUTH_Failure1 that does not fit the allocation length is an error "
+		 "and never more than AL bytes",
+	.checks = {REQ_C_080}, .needs = NEED_AUTH, .params = short_answers)
+{
+	struct nvc_auth *auth = transaction(
+		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+
+	if (param[0])
+		auth->r1 = NVC_R1_FLIPPED;
+	send_negotiate(t, auth);
+	receive_challenge(t, auth);
+	send_reply(t, auth);
+	expect_no_room(t, auth, (uint32_t)param[1]);
 }
 
 CASE(exact_receive, .id = "commands.allocation-length-exact",

@@ -387,3 +387,41 @@ CASE(after_close, .id = "concat.reconnect",
 	leave(t, admin);
 	expect_tls(t, REQ_C_190, host, &host->psk);
 }
+
+CASE(clear_afterwards, .id = "concat.clear-queue-afterwards",
+	.title = "Whether the queue in clear serves commands after NEWTLSPSK is on record",
+	.checks = {REQ_N_022}, .needs = NEED_CONCAT)
+{
+	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY));
+	struct nvc_completion done = {0};
+	enum nvc_result result;
+
+	authenticate(t, transaction(t, admin, NVC_SC_C_NEWTLSPSK, NVC_AUTH_CONCAT_UNI));
+	if (!test_running(t))
+		return;
+	result = nvc_queue_usable(admin, 0, &done, NULL);
+	test_observed(t, REQ_N_022, "Property Get in clear: %s, status %03Xh %s",
+		nvc_result_name(result), done.status, nvc_status_name(done.status));
+}
+
+CASE(no_stray_psk, .id = "concat.no-psk-without-concatenation",
+	.title = "An authentication with NOSC makes no PSK, after a concatenation either",
+	.checks = {REQ_N_023}, .needs = NEED_CONCAT | NEED_BIDI)
+{
+	struct nvc_host *host = host_as(t, ORDINARY_BIDI);
+	struct nvc_queue *admin = connect_admin(t, host);
+	struct nvc_auth *auth;
+	struct nvc_tls_psk stray = {0};
+	struct nvc_error err = {0};
+
+	authenticate(t, transaction(t, admin, NVC_SC_C_NEWTLSPSK, NVC_AUTH_CONCAT_UNI));
+	auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_BIDIRECTIONAL);
+	offer(auth, NVC_HASH_SHA256, NVC_DH_2048);
+	authenticate(t, auth);
+	if (test_running(t) && nvc_auth_tls_psk(auth, NVC_KDF_RFC8446, &stray, &err) != NVC_OK)
+		test_error(t, "%s", err.text);
+	leave(t, admin);
+	expect_no_tls(t, REQ_N_023, host, &stray);
+	expect_tls(t, REQ_C_190, host, &host->psk);
+	nvc_secret_wipe(&stray.psk);
+}

@@ -362,3 +362,23 @@ CASE(disconnect_io, .id = "failure.disconnect-on-io-queue",
 	expect_closed(t, REQ_C_065, io);
 	expect_served(t, REQ_C_065, admin);
 }
+
+CASE(receive_afterwards, .id = "failure1.receive-afterwards",
+	.title = "What an Authentication Receive on an authenticated queue does is on record",
+	.checks = {REQ_N_024}, .needs = NEED_AUTH)
+{
+	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
+	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
+	struct nvc_auth_received received = {0};
+	struct nvc_completion done = {0};
+	char text[256];
+	bool served;
+
+	if (!test_running(t))
+		return;
+	nvc_auth_receive(auth, &received, NULL);
+	served = nvc_queue_usable(admin, 0, &done, NULL) == NVC_OK && done.status == NVC_SC_SUCCESS;
+	test_observed(t, REQ_N_024, "%s, and the queue is %s",
+		nvc_auth_received_text(&received, text, sizeof(text)),
+		served ? "served" : "not served any more");
+}

@@ -132,3 +132,18 @@ CASE(kato_max, .id = "timing.kato-maximum",
 	send_reply(t, auth);
 	expect_success1(t, REQ_C_130, auth);
 }
+
+CASE(closed_before, .id = "timing.closed-before-expiry",
+	.title = "The timer of a transaction whose connection is gone does no harm",
+	.checks = {REQ_N_002}, .needs = NEED_AUTH, .slow = true, .timeout_s = 90)
+{
+	struct nvc_host *host = host_as(t, ORDINARY);
+	struct nvc_queue *admin;
+
+	host->kato = KATO_MS;
+	admin = connect_admin(t, host);
+	send_negotiate(t, transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL));
+	leave(t, admin);
+	pass_time(t, 2 * KATO_MS, NULL);
+	expect_new_association(t, REQ_N_002, host);
+}

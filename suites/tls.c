@@ -282,7 +282,56 @@ CASE(no_close_notify, .id = "tls.no-close-notify",
 	expect_tls(t, REQ_C_186, host, &host->psk);
 }
 
+/* {bytes of the handshake after which the connection is cut; 0: it is complete} */
+static const struct case_param cuts[] = {{"in-hello", {60}}, {"after-handshake", {0}}, {NULL, {0}}};
+
+CASE(reset, .id = "tls.host-leaves",
+	.title =
+		"A host that resets in the handshake or right after it leaves a target that serves",
+	.checks = {REQ_N_002}, .needs = NEED_CONCAT, .params = cuts)
+{
+	struct nvc_host *host = host_as(t, ORDINARY);
+	const struct nvc_fault_plan cut = {.cut_after = (size_t)param[0], .cut_end = NVC_END_RST};
+	const struct nvc_queue_options options = {.tls = &host->psk, .fault = &cut};
+	struct nvc_queue *queue = NULL;
+	enum nvc_result result;
+
+	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, NULL);
+	if (!test_running(t))
+		return;
+	result = nvc_queue_open(host, &options, &queue, NULL);
+	if (result == NVC_OK)
+		nvc_queue_close(queue, NVC_END_RST);
+	else if (!param[0])
+		test_inconclusive(t, "the handshake: %s", nvc_result_name(result));
+	expect_tls(t, REQ_N_002, host, &host->psk);
+}
+
 /* ---- records ---- */
+
+static const uint8_t bad_tag[5 + 40] = {23, 3, 3, 0, 40};
+static const uint8_t bad_length[5 + 40] = {23, 3, 3, 0xff, 0xff};
+static const uint8_t bad_type[5 + 40] = {99, 3, 3, 0, 40};
+static const uint8_t bad_version[5 + 40] = {23, 9, 9, 0, 40};
+static const uint8_t *const bad_records[] = {bad_tag, bad_length, bad_type, bad_version};
+static const struct case_param bad_record_rows[] = {
+	{"tag", {0}}, {"length", {1}}, {"type", {2}}, {"version", {3}}, {NULL, {0}}};
+
+CASE(bad_record, .id = "tls.bad-record",
+	.title = "A record that cannot be opened ends the connection and leaves a target that "
+		 "serves",
+	.checks = {REQ_N_002}, .needs = NEED_CONCAT, .params = bad_record_rows)
+{
+	struct nvc_host *host = host_as(t, ORDINARY);
+	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
+	const struct nvc_slice record = {bad_records[param[0]], sizeof(bad_tag)};
+
+	if (test_running(t) &&
+		nvc_tls_send_raw(nvc_queue_tls_stream(admin), record, NVC_NEVER) != NVC_OK)
+		test_inconclusive(t, "the record could not be sent");
+	expect_closed(t, REQ_N_002, admin);
+	expect_tls(t, REQ_N_002, host, &host->psk);
+}
 
 /* {bytes in a record, PDUs share records, an empty record before each} */
 static const struct case_param records[] = {{"1-byte", {1}}, {"7-bytes", {7}}, {"72-bytes", {72}},

@@ -401,3 +401,23 @@ CASE(after_term, .id = "transport.after-termreq",
 	}
 	expect_silent_end(t, REQ_C_028, admin);
 }
+
+/* {after ICReq, how} */
+static const struct case_param early_ends[] = {{"at-once-fin", {0, NVC_END_FIN}},
+	{"at-once-rst", {0, NVC_END_RST}}, {"after-icreq-fin", {1, NVC_END_FIN}},
+	{"after-icreq-rst", {1, NVC_END_RST}}, {NULL, {0}}};
+
+CASE(leaves_early, .id = "transport.host-leaves",
+	.title = "A host that resets or closes around ICReq leaves a target that serves",
+	.checks = {REQ_N_002}, .needs = NEED_AUTH, .params = early_ends)
+{
+	const struct nvc_pdu icreq = {.ch.type = NVC_PDU_IC_REQ};
+	struct nvc_host *host = host_as(t, ORDINARY);
+	struct nvc_queue *queue = open_queue(t, host, NULL);
+
+	if (param[0])
+		send_pdu(t, queue, &icreq, NULL);
+	if (test_running(t))
+		nvc_queue_close(queue, (enum nvc_end)param[1]);
+	expect_new_association(t, REQ_N_002, host);
+}

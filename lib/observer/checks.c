@@ -61,6 +61,7 @@ static const enum req_id checks[] = {
 	REQ_C_123,
 	REQ_C_124,
 	REQ_C_125,
+	REQ_C_127,
 	REQ_C_129,
 	REQ_C_130,
 	REQ_C_131,

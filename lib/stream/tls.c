@@ -420,6 +420,11 @@ enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world
 	return result;
 }
 
+enum nvc_result nvc_tls_send_raw(struct nvc_stream *tls, struct nvc_slice bytes, uint64_t deadline)
+{
+	return nvc_stream_send(((struct tls_client *)tls)->lower, bytes, deadline);
+}
+
 void nvc_tls_leave_out_close_notify(struct nvc_stream *tls)
 {
 	((struct tls_client *)tls)->no_close_notify = true;

@@ -45,6 +45,9 @@ enum nvc_result nvc_tls_connect(struct nvc_stream *lower, const struct nvc_world
 	const struct nvc_tls_options *options, uint64_t deadline, struct nvc_stream **out,
 	enum nvc_end *end, uint8_t *alert, struct nvc_error *err);
 
+/* nvc_tls_send_raw sends bytes below TLS as they are: records that nobody sealed. Errors are those of sending. */
+enum nvc_result nvc_tls_send_raw(struct nvc_stream *tls, struct nvc_slice bytes, uint64_t deadline);
+
 /* nvc_tls_leave_out_close_notify lets a TLS stream end without one. */
 void nvc_tls_leave_out_close_notify(struct nvc_stream *tls);
 

@@ -75,7 +75,7 @@ static const struct {
 			[EV_SUCCESS2] = {A_SEQUENCE, RULE_STRAY_SUCCESS2},
 			[EV_FAILURE2] = {A_FAILURE2, RULE_NONE},
 			[EV_FOREIGN] = {A_REFUSE, RULE_FOREIGN_MESSAGE},
-			[EV_RECEIVE] = {A_SEQUENCE, RULE_NONE}}},
+			[EV_RECEIVE] = {A_SEQUENCE, RULE_RECEIVE_AFTERWARDS}}},
 };
 
 const char *nvc_auth_state_name(enum auth_state state)
