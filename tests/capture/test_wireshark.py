@@ -103,6 +103,16 @@ FIELDS = ("message", "t_id", "sc_c", "napd", "descriptor.authid", "descriptor.ha
           "r1", "r2", "dhval")
 
 
+IDS = {"AUTH_Negotiate": "0x0000", "AUTH_Failure2": "0x00f0", "AUTH_Failure1": "0x00f1", "DH-HMAC-CHAP_Challenge": "0x0101",
+       "DH-HMAC-CHAP_Reply": "0x0102", "DH-HMAC-CHAP_Success1": "0x0103", "DH-HMAC-CHAP_Success2": "0x0104"}
+# What a broken target is told by.
+TWO_WAY = "auth.two-way/sha256/ffdhe2048"
+EXPERTS = (("s1-zero", TWO_WAY, "value"), ("tid-wrong-in-challenge", TWO_WAY, "t_id.other"), ("target-omits-r2", TWO_WAY, "value"),
+           ("leak-heap-tail", TWO_WAY, "tail"),
+           ("c1-static", "auth.fresh-challenges", "repeated"), ("free-sq-on-success", "replace.second/sha256", "concat"))
+ERRORS = ("truncated", "unknown", "direction", "value", "length", "order", "t_id.other", "choice", "concat", "repeated")
+
+
 @unittest.skipUnless(shutil.which("tshark"), "tshark is not installed")
 @unittest.skipUnless(os.access(ENGINE, os.X_OK), f"the engine is not built: {ENGINE}")
 class Wireshark(unittest.TestCase):
@@ -154,25 +164,43 @@ class Wireshark(unittest.TestCase):
     def test_messages_in_many_segments(self):
         self.assertIn("reply", self.compare(self.capture("auth.two-way/sha512/ffdhe8192", fault="split")))
 
-    def test_over_tls(self):
-        """Every message that replay finds over TLS, tshark shows with the same T_ID, in the same frame."""
-        path = self.capture("replace.new-psk-works")
+    def replayed(self, path, over_tls=None):
+        """replayed returns (frame, message, T_ID) of every message that replay finds, over TLS or in clear only where asked."""
         done = subprocess.run([ENGINE, "replay"], input=json.dumps({"file": path}), text=True, capture_output=True,
                               timeout=SECONDS, check=True)
         events = [json.loads(line) for line in done.stdout.splitlines()]
         tls = {event["conn"] for event in events if event.get("kind") == "open" and event["text"].endswith(", TLS")}
-        wanted = []
+        found = []
         for event in events:
-            found = re.search(r"(AUTH_\w+|DH-HMAC-CHAP_\w+) t_id=(\d+)", event.get("text", ""))
-            if found and event["conn"] in tls:
-                wanted.append((str(event["frame"]), found[1], found[2]))
+            match = re.search(r"(AUTH_\w+|DH-HMAC-CHAP_\w+) t_id=(\d+)", event.get("text", ""))
+            if match and over_tls in (None, event["conn"] in tls):
+                found.append((str(event["frame"]), IDS[match[1]], match[2]))
+        return found
+
+    def shown(self, path, where="nvme-auth"):
+        """shown returns the same of what tshark shows."""
+        rows = self.tshark(path, "nvme-auth.message", "nvme-auth.t_id", where=where)
+        return [(row["frame.number"], row["nvme-auth.message"], row["nvme-auth.t_id"]) for row in rows]
+
+    def test_over_tls(self):
+        """Every message that replay finds over TLS, tshark shows with the same T_ID, in the same frame."""
+        path = self.capture("replace.new-psk-works")
+        wanted = self.replayed(path, over_tls=True)
         self.assertGreater(len(wanted), 3)
-        ids = {name: f"0x{ident:04x}" for ident, name in NAMES.items()}
-        words = {"AUTH_Negotiate": "negotiate", "DH-HMAC-CHAP_Challenge": "challenge", "DH-HMAC-CHAP_Reply": "reply",
-                 "DH-HMAC-CHAP_Success1": "success1", "DH-HMAC-CHAP_Success2": "success2"}
-        rows = self.tshark(path, "nvme-auth.message", "nvme-auth.t_id", where="nvme-auth && tls")
-        self.assertEqual([(row["frame.number"], row["nvme-auth.message"], row["nvme-auth.t_id"]) for row in rows],
-                         [(number, ids[words[name]], t_id) for number, name, t_id in wanted])
+        self.assertEqual(self.shown(path, "nvme-auth && tls"), wanted)
+
+    def test_golden_captures(self):
+        """The same on every golden capture, on whatever port; errors are where the manifest knows of a violation."""
+        with open(os.path.join(ROOT, "captures", "manifest.json"), encoding="utf-8") as file:
+            entries = json.load(file)["captures"]
+        for entry in entries:
+            with self.subTest(entry["file"]):
+                path = os.path.join(ROOT, "captures", entry["file"])
+                wanted = self.replayed(path)
+                self.assertGreater(len(wanted), 0)
+                self.assertEqual(self.shown(path), wanted)
+                errors = self.tshark(path, where=" || ".join(f"nvme-auth.{name}" for name in ERRORS))
+                self.assertEqual(len(errors) > 0, entry["verdict"] == "violated")
 
     def test_without_secrets_tls_stays_closed(self):
         path = self.capture("replace.new-psk-works", secrets=False)
@@ -183,9 +211,9 @@ class Wireshark(unittest.TestCase):
     def test_experts(self):
         clean = self.capture("auth.two-way/sha256/ffdhe2048")
         self.assertEqual(self.tshark(clean, where="nvme-auth && _ws.expert.severity >= 0x400000 && _ws.expert"), [])
-        for defect, expert in (("s1-zero", "nvme-auth.value"), ("leak-heap-tail", "nvme-auth.tail")):
-            path = self.capture("auth.two-way/sha256/ffdhe2048", [defect])
-            self.assertGreater(len(self.tshark(path, where=expert)), 0, defect)
+        for defect, case, expert in EXPERTS:
+            path = self.capture(case, [defect])
+            self.assertGreater(len(self.tshark(path, where=f"nvme-auth.{expert}")), 0, defect)
 
     def test_frames_are_in_order(self):
         """Checksums, sequence numbers, names and comments of what we write."""
