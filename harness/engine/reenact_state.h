@@ -108,6 +108,25 @@ void reenact_cannot(struct reenact *re, const struct nvc_script_step *step, cons
 void reenact_violates(struct reenact *re, const struct nvc_script_step *step, enum req_id req,
 	const char *expected, const char *seen);
 
+/* ---- connections ---- */
+
+struct live_conn *reenact_live_conn(struct reenact *re, const struct nvc_script_step *step);
+const struct nvc_script_conn *reenact_conn_of(
+	const struct reenact *re, const struct nvc_script_step *step);
+size_t reenact_index_of(const struct reenact *re, const struct nvc_script_step *step);
+/* reenact_tell_end tells, once, that the new target ended the connection of `step`, on which nothing can be done any more. */
+void reenact_tell_end(struct reenact *re, const struct nvc_script_step *step);
+/* reenact_not_reached tells what was in the capture and cannot be done here, with the reason (NULL: it was told). */
+void reenact_not_reached(struct reenact *re, const struct nvc_script_step *step, const char *why);
+/* The steps of a connection. */
+void reenact_open(struct reenact *re, const struct nvc_script_step *step);
+void reenact_no_tls(struct reenact *re, const struct nvc_script_step *step);
+void reenact_ic(struct reenact *re, const struct nvc_script_step *step);
+void reenact_ic_resp(struct reenact *re, const struct nvc_script_step *step);
+void reenact_host_end(struct reenact *re, const struct nvc_script_step *step);
+void reenact_ctrl_end(struct reenact *re, const struct nvc_script_step *step);
+void reenact_term(struct reenact *re, const struct nvc_script_step *step);
+
 /* ---- authentication ---- */
 
 /* reenact_message makes the message of an Authentication Send for the new target. NVC_OK with `out` (the caller frees out->data), NVC_E_STATE

@@ -14,238 +14,9 @@ enum {
 	POLLS = 100, /* for CSTS.RDY, at most so many times 100 ms */
 };
 
-static struct live_conn *live_conn(struct reenact *re, const struct nvc_script_step *step)
-{
-	return &re->conns[step->conn];
-}
-
-static const struct nvc_script_conn *conn_of(
-	const struct reenact *re, const struct nvc_script_step *step)
-{
-	return &re->script->conns[step->conn];
-}
-
-static size_t index_of(const struct reenact *re, const struct nvc_script_step *step)
-{
-	return (size_t)(step - re->script->steps);
-}
-
 static bool is_fabrics(const struct nvc_script_step *step, uint8_t fctype)
 {
 	return step->sqe[0] == NVC_OPC_FABRICS && step->sqe[4] == fctype;
-}
-
-/* How long a controller may take to end a connection, beyond what it took in the capture; see test_end_bound. */
-static uint64_t end_bound(const struct reenact *re)
-{
-	return re->gap + (re->reference ? NVC_SEC(35) : NVC_SEC(8));
-}
-
-/* Takes what still comes until the connection ends. */
-static enum nvc_end await_end(struct reenact *re, struct nvc_queue *queue)
-{
-	enum { MOST = 1000 };
-	const uint64_t until = nvc_env_now(&re->world.env) + end_bound(re);
-	struct nvc_pdu pdu;
-
-	for (int i = 0; i < MOST && nvc_queue_info(queue)->end == NVC_END_OPEN; i++) {
-		const uint64_t now = nvc_env_now(&re->world.env);
-
-		if (now >= until || nvc_queue_recv_pdu(queue, until - now, &pdu, NULL) != NVC_OK)
-			break;
-	}
-	return nvc_queue_info(queue)->end;
-}
-
-/* Tells, once, that the new target ended a connection. */
-static void tell_end(struct reenact *re, const struct nvc_script_step *step)
-{
-	struct live_conn *live = live_conn(re, step);
-	enum nvc_end end = live->queue ? nvc_queue_info(live->queue)->end : NVC_END_OPEN;
-	char text[64];
-
-	if (live->told_end || end == NVC_END_OPEN)
-		return;
-	live->told_end = live->unreached = true;
-	snprintf(text, sizeof(text), "(controller ends: %s)", nvc_end_name(end));
-	reenact_line(re, "new", step, false, text);
-}
-
-/* What was in the capture and could not be done here. */
-static void not_reached(struct reenact *re, const struct nvc_script_step *step, const char *why)
-{
-	reenact_compare(re, step, NULL);
-	if (why && nvc_script_of_host(step->kind) && !live_conn(re, step)->unreached)
-		reenact_note(re, step, "not done here: %s", why);
-}
-
-/* ---- connections ---- */
-
-static enum nvc_port_kind port_of(
-	const struct reenact *re, const struct nvc_script_conn *conn, const struct nvc_host *host)
-{
-	const char *const ports[NVC_NUM_PORT_KINDS] = {
-		[NVC_PORT_MAIN] = re->profile->port_concat,
-		[NVC_PORT_PLAIN_ONLY] = re->profile->port_plain,
-		[NVC_PORT_TLS_ONLY] = re->profile->port_tls,
-	};
-
-	for (int kind = 0; kind < NVC_NUM_PORT_KINDS; kind++)
-		if (host->addresses[kind].port && strtoul(ports[kind], NULL, 10) == conn->port)
-			return (enum nvc_port_kind)kind;
-	if (!host->addresses[NVC_PORT_MAIN].port && host->addresses[NVC_PORT_TLS_ONLY].port)
-		return NVC_PORT_TLS_ONLY;
-	return NVC_PORT_MAIN;
-}
-
-static void compare_open(
-	struct reenact *re, const struct nvc_script_step *step, const char *failure)
-{
-	const struct nvc_script_conn *conn = conn_of(re, step);
-	struct live_conn *live = live_conn(re, step);
-	enum req_id req;
-
-	if (conn->no_tls || live->opened == NVC_OK) {
-		reenact_compare(re, step, step->text);
-		return;
-	}
-	reenact_compare(re, step, failure);
-	live->unreached = true;
-	req = reenact_psk_requirement(re, conn, true);
-	if (req != REQ_NONE && live->opened != NVC_E_TIMEOUT)
-		reenact_violates(re, step, req, "the TLS handshake completes", failure);
-}
-
-static void do_open(struct reenact *re, const struct nvc_script_step *step)
-{
-	static const struct nvc_tls_options no_psk;
-	const struct nvc_script_conn *conn = conn_of(re, step);
-	struct live_conn *live = live_conn(re, step);
-	struct nvc_tls_psk psk = {.hash_id = 0};
-	struct nvc_queue_options options = {.label = "re-enacted"};
-	struct nvc_error why = {0};
-	bool have_psk = true;
-
-	if (conn->tls)
-		have_psk = reenact_psk(re, conn, &psk, &why);
-	options.port = port_of(re, conn, &live->actor->host);
-	if (psk.identity[0])
-		options.tls = &psk;
-	else if (conn->tls)
-		options.tls_options = &no_psk;
-	if (!have_psk) {
-		if (conn->psk == NVC_PSK_CONFIGURED)
-			reenact_cannot(re, step, "%s", why.text);
-		not_reached(re, step, why.text);
-		live->unreached = true;
-		return;
-	}
-	re->opening = step->conn;
-	live->opened = nvc_queue_open(&live->actor->host, &options, &live->queue, &why);
-	nvc_secret_wipe(&psk.psk);
-	if (live->opened != NVC_OK && live->opened != NVC_E_TLS && !re->counts.same &&
-		!re->counts.now) {
-		re->fatal = nvc_fail(re->err, live->opened, "%s", why.text);
-		return;
-	}
-	compare_open(re, step, why.text);
-}
-
-static void do_no_tls(struct reenact *re, const struct nvc_script_step *step)
-{
-	static const char completes[] = "(the TLS handshake completes)";
-	struct live_conn *live = live_conn(re, step);
-	enum req_id req = reenact_psk_requirement(re, conn_of(re, step), false);
-
-	if (live->unreached) {
-		not_reached(re, step, NULL);
-		return;
-	}
-	reenact_compare(re, step, live->opened == NVC_OK ? completes : step->text);
-	if (live->opened == NVC_OK && req != REQ_NONE)
-		reenact_violates(re, step, req, "the TLS handshake does not complete", completes);
-	nvc_queue_free(live->queue);
-	live->queue = NULL;
-}
-
-static void do_ic(struct reenact *re, const struct nvc_script_step *step)
-{
-	struct live_conn *live = live_conn(re, step);
-	const struct nvc_queue_options options = {.ic = &step->ic};
-
-	reenact_compare(re, step, step->text);
-	(void)nvc_queue_ic(live->queue, &options, NULL);
-}
-
-static void do_ic_resp(struct reenact *re, const struct nvc_script_step *step)
-{
-	const struct nvc_queue_info *info = nvc_queue_info(live_conn(re, step)->queue);
-	char text[REENACT_TEXT];
-
-	reenact_compare(re, step,
-		info->initialised     ? nvc_outline_ic_resp(&info->icresp, text, sizeof(text))
-		: info->term_received ? nvc_outline_term(&info->term, text, sizeof(text))
-				      : NULL);
-	tell_end(re, step);
-}
-
-/* What the capture shows unanswered may be answered here. */
-static void look_for_answers(struct reenact *re, const struct nvc_script_step *step)
-{
-	struct live_conn *live = live_conn(re, step);
-	struct nvc_completion done;
-	char text[REENACT_TEXT];
-
-	for (size_t i = 0; live->queue && i < index_of(re, step); i++) {
-		const struct nvc_script_step *command = &re->script->steps[i];
-
-		if (command->conn != step->conn || command->kind != NVC_SCRIPT_COMMAND ||
-			command->answered || !re->commands[i].sent || re->commands[i].over)
-			continue;
-		re->commands[i].over = true;
-		if (nvc_queue_wait(live->queue, re->commands[i].tag, NVC_MS(200), &done, NULL) ==
-			NVC_OK)
-			reenact_line(re, "new", step, false,
-				nvc_outline_answer(&re->outline, command->sqe, &done.cqe, done.data,
-					-1, text, sizeof(text)));
-	}
-}
-
-static void do_host_end(struct reenact *re, const struct nvc_script_step *step)
-{
-	struct live_conn *live = live_conn(re, step);
-	const bool reset = strstr(step->text, "RST") != NULL;
-	enum nvc_end end;
-
-	look_for_answers(re, step);
-	tell_end(re, step);
-	reenact_compare(re, step, step->text);
-	nvc_queue_close(live->queue, reset ? NVC_END_RST : NVC_END_FIN);
-	if (!reset)
-		(void)nvc_queue_await_end(live->queue, NVC_SEC(1), &end, NULL);
-}
-
-static void do_ctrl_end(struct reenact *re, const struct nvc_script_step *step)
-{
-	struct live_conn *live = live_conn(re, step);
-	const enum nvc_end end = await_end(re, live->queue);
-
-	/* In which way it ends differs between honest controllers, and from run to run. */
-	reenact_compare(re, step, end == NVC_END_OPEN || live->told_end ? NULL : step->text);
-	live->told_end = live->told_end || end != NVC_END_OPEN;
-}
-
-static void do_term(struct reenact *re, const struct nvc_script_step *step)
-{
-	const struct nvc_queue_info *info = nvc_queue_info(live_conn(re, step)->queue);
-	enum nvc_end end;
-	char text[REENACT_TEXT];
-
-	if (!info->term_received && info->end == NVC_END_OPEN)
-		(void)nvc_queue_await_end(live_conn(re, step)->queue, end_bound(re), &end, NULL);
-	reenact_compare(re, step,
-		info->term_received ? nvc_outline_term(&info->term, text, sizeof(text)) : NULL);
-	tell_end(re, step);
 }
 
 /* ---- commands ---- */
@@ -261,17 +32,17 @@ static bool is_harmless(const struct reenact *re, const struct nvc_script_step *
 	if (is_fabrics(step, NVC_FCTYPE_PROPERTY_SET) &&
 		nvc_get_le(step->sqe + 44, 4) == NVC_PROP_NSSR)
 		return false; /* resets the subsystem for everybody */
-	if (step->sqe[0] == NVC_ADMIN_SET_FEATURES && conn_of(re, step)->qid == 0)
+	if (step->sqe[0] == NVC_ADMIN_SET_FEATURES && reenact_conn_of(re, step)->qid == 0)
 		return !(step->sqe[43] & 0x80); /* SV: it would outlive the association */
-	return conn_of(re, step)->qid ? memchr(io, step->sqe[0], sizeof(io)) != NULL
-				      : memchr(admin, step->sqe[0], sizeof(admin)) != NULL;
+	return reenact_conn_of(re, step)->qid ? memchr(io, step->sqe[0], sizeof(io)) != NULL
+					      : memchr(admin, step->sqe[0], sizeof(admin)) != NULL;
 }
 
 /* The names in the data of Connect become those of the new target; what was refused or malformed stays as it was. */
 static void rename_connect(struct reenact *re, const struct nvc_script_step *step, uint8_t *data)
 {
-	const struct nvc_script_conn *conn = conn_of(re, step);
-	const struct nvc_host *host = &live_conn(re, step)->actor->host;
+	const struct nvc_script_conn *conn = reenact_conn_of(re, step);
+	const struct nvc_host *host = &reenact_live_conn(re, step)->actor->host;
 	struct nvc_connect_data then;
 	char nqn[NVC_NQN_MAX_LEN + 1];
 
@@ -287,7 +58,7 @@ static void rename_connect(struct reenact *re, const struct nvc_script_step *ste
 	if (strcmp(conn->subnqn, re->script->subnqn) == 0 && conn->subnqn[0])
 		nvc_nqn_put(data + 256, host->subnqn);
 	else if (conn->subnqn[0])
-		live_conn(re, step)->subnqn = conn->subnqn;
+		reenact_live_conn(re, step)->subnqn = conn->subnqn;
 	if (conn->admin >= 0)
 		nvc_put_le(data + 16, re->conns[conn->admin].cntlid, 2);
 }
@@ -321,7 +92,7 @@ static enum nvc_result make_data(struct reenact *re, const struct nvc_script_ste
 static enum nvc_result submit(struct reenact *re, const struct nvc_script_step *step,
 	struct nvc_slice data, struct nvc_error *why)
 {
-	struct live_command *live = &re->commands[index_of(re, step)];
+	struct live_command *live = &re->commands[reenact_index_of(re, step)];
 	struct nvc_cmd_nvme fields;
 	struct nvc_bend list[MAX_BENDS];
 	struct nvc_bends bends = {list, 0};
@@ -358,38 +129,38 @@ static enum nvc_result submit(struct reenact *re, const struct nvc_script_step *
 		command.in_len = nvc_get_le(sqe + OFFSET_SGL_LEN, 4);
 	if (command.in_len > NVC_QUEUE_MAX_DATA)
 		command.in_len = NVC_QUEUE_MAX_DATA;
-	live->sent =
-		nvc_queue_submit(live_conn(re, step)->queue, &command, &live->tag, why) == NVC_OK;
+	live->sent = nvc_queue_submit(reenact_live_conn(re, step)->queue, &command, &live->tag,
+			     why) == NVC_OK;
 	return why->result;
 }
 
 static void do_command(struct reenact *re, const struct nvc_script_step *step)
 {
-	struct live_conn *live = live_conn(re, step);
+	struct live_conn *live = reenact_live_conn(re, step);
 	struct nvc_slice data = {NULL, 0};
 	struct nvc_error why = {0};
 
 	if (!re->reference && !re->all_commands && !is_harmless(re, step)) {
 		reenact_cannot(re, step, "%s is not sent to a real target without --all-commands",
-			nvc_cmd_name(NVC_SLICE(step->sqe), conn_of(re, step)->qid != 0));
-		not_reached(re, step, NULL);
+			nvc_cmd_name(NVC_SLICE(step->sqe), reenact_conn_of(re, step)->qid != 0));
+		reenact_not_reached(re, step, NULL);
 		return;
 	}
 	if (step->message.answers && !live->actor->host.has_host_key) {
 		reenact_cannot(
 			re, step, "there is no secret for %s (-S)", live->actor->host.hostnqn);
-		not_reached(re, step, NULL);
+		reenact_not_reached(re, step, NULL);
 		return;
 	}
 	if (make_data(re, step, &data, &why) != NVC_OK) {
-		not_reached(re, step, why.text);
+		reenact_not_reached(re, step, why.text);
 		return;
 	}
 	if (submit(re, step, data, &why) == NVC_OK || !step->answered) {
 		reenact_compare(re, step, step->text);
 	} else {
-		tell_end(re, step);
-		not_reached(re, step, why.text);
+		reenact_tell_end(re, step);
+		reenact_not_reached(re, step, why.text);
 	}
 	free((void *)(uintptr_t)data.data);
 }
@@ -398,7 +169,7 @@ static void do_command(struct reenact *re, const struct nvc_script_step *step)
 static void wait_for_ready(struct reenact *re, const struct nvc_script_step *answer,
 	const struct nvc_script_step *command, uint64_t seen)
 {
-	struct nvc_queue *queue = live_conn(re, answer)->queue;
+	struct nvc_queue *queue = reenact_live_conn(re, answer)->queue;
 	struct nvc_completion done = {.answered = false};
 
 	if (!is_fabrics(command, NVC_FCTYPE_PROPERTY_GET) ||
@@ -442,7 +213,7 @@ static enum nvc_result take_message(struct reenact *re, const struct nvc_script_
 	enum nvc_result result;
 	bool said;
 
-	live->auth.queue = live_conn(re, answer)->queue;
+	live->auth.queue = reenact_live_conn(re, answer)->queue;
 	live->auth.al = (uint32_t)nvc_get_le(command->sqe + OFFSET_LENGTH, 4);
 	if (live->auth.al > NVC_QUEUE_MAX_DATA)
 		live->auth.al = NVC_QUEUE_MAX_DATA;
@@ -480,31 +251,31 @@ static void do_answer(struct reenact *re, const struct nvc_script_step *step)
 	enum nvc_result result;
 
 	if (!live->sent || live->over) {
-		not_reached(re, step, NULL);
+		reenact_not_reached(re, step, NULL);
 		return;
 	}
 	live->over = true;
 	if (receive) {
 		result = take_message(re, step, command, text, &why);
 	} else {
-		result = nvc_queue_wait(
-			live_conn(re, step)->queue, live->tag, re->timeout + re->gap, &done, &why);
+		result = nvc_queue_wait(reenact_live_conn(re, step)->queue, live->tag,
+			re->timeout + re->gap, &done, &why);
 		if (result == NVC_OK) {
 			reenact_compare(re, step,
 				nvc_outline_answer(&re->outline, command->sqe, &done.cqe, done.data,
 					-1, text, sizeof(text)));
 			reenact_send_answered(re, command, done.status);
 			if (is_fabrics(command, NVC_FCTYPE_CONNECT))
-				live_conn(re, step)->cntlid = (uint16_t)done.cqe.result;
+				reenact_live_conn(re, step)->cntlid = (uint16_t)done.cqe.result;
 			wait_for_ready(re, step, command, done.cqe.result);
 		}
 	}
 	if (result == NVC_OK)
 		return;
 	re->counts.lost = re->counts.lost || strstr(step->text, "AUTH_Failure1");
-	if (nvc_queue_info(live_conn(re, step)->queue)->end != NVC_END_OPEN) {
+	if (nvc_queue_info(reenact_live_conn(re, step)->queue)->end != NVC_END_OPEN) {
 		reenact_compare(re, step, NULL);
-		tell_end(re, step);
+		reenact_tell_end(re, step);
 	} else {
 		reenact_compare(re, step, why.text);
 	}
@@ -516,7 +287,7 @@ static void do_r2t(struct reenact *re, const struct nvc_script_step *step)
 {
 	struct nvc_pdu pdu;
 
-	if (nvc_queue_recv_pdu(live_conn(re, step)->queue, 0, &pdu, NULL) == NVC_OK &&
+	if (nvc_queue_recv_pdu(reenact_live_conn(re, step)->queue, 0, &pdu, NULL) == NVC_OK &&
 		pdu.ch.type == NVC_PDU_R2T) {
 		re->commands[step->command].ttag = pdu.xfer.ttag;
 		reenact_compare(re, step, step->text);
@@ -537,11 +308,11 @@ static void do_pdu(struct reenact *re, const struct nvc_script_step *step)
 	if (step->command >= 0 && step->bytes.len >= OFFSET_TTAG + 2 &&
 		nvc_get_le(bytes + OFFSET_TTAG, 2) == step->ttag)
 		nvc_put_le(bytes + OFFSET_TTAG, re->commands[step->command].ttag, 2);
-	if (nvc_queue_send_raw(live_conn(re, step)->queue, nvc_slice_of(bytes, step->bytes.len),
-		    &why) == NVC_OK)
+	if (nvc_queue_send_raw(reenact_live_conn(re, step)->queue,
+		    nvc_slice_of(bytes, step->bytes.len), &why) == NVC_OK)
 		reenact_compare(re, step, step->text);
 	else
-		not_reached(re, step, why.text);
+		reenact_not_reached(re, step, why.text);
 	free(bytes);
 }
 
@@ -565,19 +336,19 @@ static void keep_time(struct reenact *re, const struct nvc_script_step *step)
 static void do_step(struct reenact *re, const struct nvc_script_step *step)
 {
 	static void (*const steps[])(struct reenact * re, const struct nvc_script_step *step) = {
-		[NVC_SCRIPT_OPEN] = do_open,
-		[NVC_SCRIPT_IC_REQ] = do_ic,
+		[NVC_SCRIPT_OPEN] = reenact_open,
+		[NVC_SCRIPT_IC_REQ] = reenact_ic,
 		[NVC_SCRIPT_COMMAND] = do_command,
 		[NVC_SCRIPT_PDU] = do_pdu,
-		[NVC_SCRIPT_HOST_END] = do_host_end,
-		[NVC_SCRIPT_IC_RESP] = do_ic_resp,
+		[NVC_SCRIPT_HOST_END] = reenact_host_end,
+		[NVC_SCRIPT_IC_RESP] = reenact_ic_resp,
 		[NVC_SCRIPT_ANSWER] = do_answer,
 		[NVC_SCRIPT_R2T] = do_r2t,
-		[NVC_SCRIPT_TERM] = do_term,
-		[NVC_SCRIPT_CTRL_END] = do_ctrl_end,
-		[NVC_SCRIPT_NO_TLS] = do_no_tls,
+		[NVC_SCRIPT_TERM] = reenact_term,
+		[NVC_SCRIPT_CTRL_END] = reenact_ctrl_end,
+		[NVC_SCRIPT_NO_TLS] = reenact_no_tls,
 	};
-	struct live_conn *live = live_conn(re, step);
+	struct live_conn *live = reenact_live_conn(re, step);
 
 	keep_time(re, step);
 	re->current = step;
@@ -587,7 +358,7 @@ static void do_step(struct reenact *re, const struct nvc_script_step *step)
 		 (step->kind == NVC_SCRIPT_HOST_END || step->kind == NVC_SCRIPT_CTRL_END))
 		steps[step->kind](re, step);
 	else if (live->unreached || !live->queue)
-		not_reached(re, step, NULL);
+		reenact_not_reached(re, step, NULL);
 	else
 		steps[step->kind](re, step);
 }

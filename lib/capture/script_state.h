@@ -42,6 +42,28 @@ struct nvc_slice nvc_script_keep(struct nvc_script_reader *reader, struct nvc_sl
 /* nvc_script_stop ends the reading with an error. */
 void nvc_script_stop(struct nvc_script_reader *reader, enum nvc_result result, const char *why);
 
+/* nvc_script_add_step adds a step at the time of `event`; NULL when the reading is over. It moves the steps. */
+struct nvc_script_step *nvc_script_add_step(struct nvc_script_reader *reader,
+	enum nvc_script_kind kind, unsigned int conn, const struct nvc_replay_event *event);
+/* nvc_script_last_step returns the index of the step added last. */
+int nvc_script_last_step(const struct nvc_script_reader *reader);
+/* nvc_script_set_text gives `step` a copy of `text`. */
+void nvc_script_set_text(
+	struct nvc_script_reader *reader, struct nvc_script_step *step, const char *text);
+
+/* nvc_script_take_host_pdu and _ctrl_pdu take a PDU of either side. */
+void nvc_script_take_host_pdu(
+	struct nvc_script_reader *reader, unsigned int conn, const struct nvc_replay_event *event);
+void nvc_script_take_ctrl_pdu(
+	struct nvc_script_reader *reader, unsigned int conn, const struct nvc_replay_event *event);
+/* nvc_script_take_answer ends a command; `cqe` NULL: its data came, but no response capsule. */
+void nvc_script_take_answer(struct nvc_script_reader *reader, unsigned int conn,
+	struct nvc_script_pending *pending, const struct nvc_cqe *cqe,
+	const struct nvc_replay_event *event);
+/* nvc_script_forget_pending frees a command that is over; those behind it move up. */
+void nvc_script_forget_pending(
+	struct nvc_script_reading *reading, struct nvc_script_pending *pending);
+
 /* nvc_script_auth_send says what the message of an Authentication Send was; `step` is the last step. */
 void nvc_script_auth_send(struct nvc_script_reader *reader, int step);
 /* nvc_script_auth_answer takes the message that an Authentication Receive brought. */
