@@ -188,7 +188,7 @@ static enum nvc_result make_reply(struct reenact *re, const struct nvc_script_st
 }
 
 enum nvc_result reenact_message(struct reenact *re, const struct nvc_script_step *step,
-	struct nvc_slice *out, struct nvc_error *why)
+	uint8_t **out, size_t *len, struct nvc_error *why)
 {
 	const struct nvc_script_message *message = &step->message;
 	struct live_transaction *live =
@@ -204,17 +204,19 @@ enum nvc_result reenact_message(struct reenact *re, const struct nvc_script_step
 	if (result == NVC_OK && message->id == NVC_MSG_SUCCESS2 && live &&
 		of_script(re, message->transaction)->has_success1 && !live->success1)
 		result = nvc_fail(why, NVC_E_STATE, "there is no Success1 to answer");
-	if (result == NVC_OK && message->answers)
+	if (result == NVC_OK && live && message->answers)
 		result = make_reply(re, step, &writer, why);
 	else if (result == NVC_OK) {
 		nvc_write_bytes(&writer, step->bytes);
 		if (live && step->is_message)
 			nvc_put_le(room + OFFSET_T_ID, t_id_of(re, message), 2);
 	}
-	if (result == NVC_OK)
-		*out = nvc_writer_slice(&writer);
-	else
+	*out = room;
+	*len = writer.len;
+	if (result != NVC_OK) {
 		free(room);
+		*out = NULL;
+	}
 	return result;
 }
 

@@ -129,10 +129,10 @@ void reenact_term(struct reenact *re, const struct nvc_script_step *step);
 
 /* ---- authentication ---- */
 
-/* reenact_message makes the message of an Authentication Send for the new target. NVC_OK with `out` (the caller frees out->data), NVC_E_STATE
+/* reenact_message makes the message of an Authentication Send for the new target. NVC_OK with `out` (the caller frees it), NVC_E_STATE
  * when it cannot be made here, with the reason in `why`. */
 enum nvc_result reenact_message(struct reenact *re, const struct nvc_script_step *step,
-	struct nvc_slice *out, struct nvc_error *why);
+	uint8_t **out, size_t *len, struct nvc_error *why);
 /* reenact_send_answered takes the status of an Authentication Send. */
 void reenact_send_answered(
 	struct reenact *re, const struct nvc_script_step *command, uint16_t status);

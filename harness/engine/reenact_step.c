@@ -63,9 +63,9 @@ static void rename_connect(struct reenact *re, const struct nvc_script_step *ste
 		nvc_put_le(data + 16, re->conns[conn->admin].cntlid, 2);
 }
 
-/* The data of a command for the new target; the caller frees out->data. */
+/* The data of a command for the new target; the caller frees it. */
 static enum nvc_result make_data(struct reenact *re, const struct nvc_script_step *step,
-	struct nvc_slice *out, struct nvc_error *why)
+	uint8_t **out, size_t *out_len, struct nvc_error *why)
 {
 	const size_t asked = nvc_get_le(step->sqe + OFFSET_SGL_LEN, 4);
 	const bool h2c = (step->sqe[0] == NVC_OPC_FABRICS ? step->sqe[4] : step->sqe[0]) & 1;
@@ -73,7 +73,7 @@ static enum nvc_result make_data(struct reenact *re, const struct nvc_script_ste
 	uint8_t *data;
 
 	if (is_fabrics(step, NVC_FCTYPE_AUTH_SEND))
-		return reenact_message(re, step, out, why);
+		return reenact_message(re, step, out, out_len, why);
 	/* Data that was never asked for is not in the capture, but the new target may ask. */
 	if (h2c && !step->in_capsule && step->sqe[39] == NVC_SGL_TRANSPORT && len < asked &&
 		asked <= NVC_QUEUE_MAX_DATA)
@@ -85,7 +85,8 @@ static enum nvc_result make_data(struct reenact *re, const struct nvc_script_ste
 		memcpy(data, step->bytes.data, step->bytes.len);
 	if (is_fabrics(step, NVC_FCTYPE_CONNECT))
 		rename_connect(re, step, data);
-	*out = nvc_slice_of(data, len);
+	*out = data;
+	*out_len = len;
 	return NVC_OK;
 }
 
@@ -137,7 +138,8 @@ static enum nvc_result submit(struct reenact *re, const struct nvc_script_step *
 static void do_command(struct reenact *re, const struct nvc_script_step *step)
 {
 	struct live_conn *live = reenact_live_conn(re, step);
-	struct nvc_slice data = {NULL, 0};
+	uint8_t *data = NULL;
+	size_t len = 0;
 	struct nvc_error why = {0};
 
 	if (!re->reference && !re->all_commands && !is_harmless(re, step)) {
@@ -152,17 +154,17 @@ static void do_command(struct reenact *re, const struct nvc_script_step *step)
 		reenact_not_reached(re, step, NULL);
 		return;
 	}
-	if (make_data(re, step, &data, &why) != NVC_OK) {
+	if (make_data(re, step, &data, &len, &why) != NVC_OK) {
 		reenact_not_reached(re, step, why.text);
 		return;
 	}
-	if (submit(re, step, data, &why) == NVC_OK || !step->answered) {
+	if (submit(re, step, nvc_slice_of(data, len), &why) == NVC_OK || !step->answered) {
 		reenact_compare(re, step, step->text);
 	} else {
 		reenact_tell_end(re, step);
 		reenact_not_reached(re, step, why.text);
 	}
-	free((void *)(uintptr_t)data.data);
+	free(data);
 }
 
 /* The host of the capture waited for RDY; so does this one. */
@@ -333,6 +335,16 @@ static void keep_time(struct reenact *re, const struct nvc_script_step *step)
 		re->world.wait_until(re->world.self, nvc_env_now(&re->world.env) + re->gap);
 }
 
+/* A connection begins whatever was before; it ends in any case; all else needs one on which things still happen. */
+static bool can_be_done(const struct live_conn *live, enum nvc_script_kind kind)
+{
+	if (kind == NVC_SCRIPT_OPEN || kind == NVC_SCRIPT_NO_TLS)
+		return true;
+	if (!live->queue)
+		return false;
+	return kind == NVC_SCRIPT_HOST_END || kind == NVC_SCRIPT_CTRL_END || !live->unreached;
+}
+
 static void do_step(struct reenact *re, const struct nvc_script_step *step)
 {
 	static void (*const steps[])(struct reenact * re, const struct nvc_script_step *step) = {
@@ -352,15 +364,10 @@ static void do_step(struct reenact *re, const struct nvc_script_step *step)
 
 	keep_time(re, step);
 	re->current = step;
-	if (step->kind == NVC_SCRIPT_OPEN || step->kind == NVC_SCRIPT_NO_TLS)
+	if (can_be_done(live, step->kind))
 		steps[step->kind](re, step);
-	else if (live->queue &&
-		 (step->kind == NVC_SCRIPT_HOST_END || step->kind == NVC_SCRIPT_CTRL_END))
-		steps[step->kind](re, step);
-	else if (live->unreached || !live->queue)
-		reenact_not_reached(re, step, NULL);
 	else
-		steps[step->kind](re, step);
+		reenact_not_reached(re, step, NULL);
 }
 
 void reenact_all(struct reenact *re)

@@ -206,18 +206,15 @@ static const char *psk_text(const struct saving *saving, const struct nvc_script
 	static char text[48];
 	const int host = conn->host >= 0 ? conn->host : 0;
 
+	text[0] = '\0';
 	if (conn->psk == NVC_PSK_CONFIGURED)
 		snprintf(text, sizeof(text), "&configured%u",
 			(unsigned int)(conn - saving->re->script->conns));
-	else if (conn->psk != NVC_PSK_OF)
-		return NULL;
-	else if (conn->psk_of == saving->newest[host])
+	if (conn->psk == NVC_PSK_OF && conn->psk_of == saving->newest[host])
 		snprintf(text, sizeof(text), "&host%d->psk", host);
-	else if (conn->psk_of == saving->previous[host])
+	else if (conn->psk == NVC_PSK_OF && conn->psk_of == saving->previous[host])
 		snprintf(text, sizeof(text), "&host%d->previous_psk", host);
-	else
-		return NULL;
-	return text;
+	return text[0] ? text : NULL;
 }
 
 static void save_configured(struct saving *saving, const struct nvc_script_conn *conn)

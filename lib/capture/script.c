@@ -38,21 +38,22 @@ static void *grow(
 	return larger;
 }
 
-struct nvc_slice nvc_script_keep(struct nvc_script_reader *reader, struct nvc_slice in)
+void nvc_script_keep(
+	struct nvc_script_reader *reader, struct nvc_script_step *step, struct nvc_slice in)
 {
-	uint8_t *copy;
-
 	reader->script->bytes += in.len;
-	if (reader->script->bytes > NVC_SCRIPT_MAX_BYTES) {
+	if (reader->script->bytes > NVC_SCRIPT_MAX_BYTES)
 		nvc_script_stop(reader, NVC_E_NO_SPACE,
 			"the conversation is too long to be re-enacted; cut a part out");
-		return nvc_slice_of(NULL, 0);
+	if (reader->result != NVC_OK || !in.len)
+		return;
+	step->kept = malloc(in.len);
+	if (!step->kept) {
+		nvc_script_stop(reader, NVC_E_NO_MEMORY, "no memory for the script");
+		return;
 	}
-	copy = in.len ? malloc(in.len) : NULL;
-	if (!copy)
-		return nvc_slice_of(NULL, 0);
-	memcpy(copy, in.data, in.len);
-	return nvc_slice_of(copy, in.len);
+	memcpy(step->kept, in.data, in.len);
+	step->bytes = nvc_slice_of(step->kept, in.len);
 }
 
 struct nvc_script_step *nvc_script_add_step(struct nvc_script_reader *reader,
@@ -333,7 +334,7 @@ enum nvc_result nvc_script_read(FILE *in, const struct nvc_replay_options *optio
 void nvc_script_free(struct nvc_script *script)
 {
 	for (size_t i = 0; i < script->num_steps; i++) {
-		free((void *)(uintptr_t)script->steps[i].bytes.data);
+		free(script->steps[i].kept);
 		free(script->steps[i].text);
 	}
 	free(script->steps);

@@ -74,6 +74,7 @@ struct nvc_script_step {
 	unsigned int pdu;
 	char *text;		/* one line without what is fresh each time */
 	struct nvc_slice bytes; /* PDU: all of it; COMMAND and ANSWER: the data */
+	uint8_t *kept;		/* what `bytes` points to */
 	/* of IC_REQ and IC_RESP */
 	struct nvc_ic ic;
 	/* of a COMMAND */

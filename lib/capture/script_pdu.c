@@ -66,7 +66,7 @@ static void take_command(struct nvc_script_reader *reader, unsigned int conn,
 	if (!step)
 		return;
 	memcpy(step->sqe, pdu->sqe, sizeof(step->sqe));
-	step->bytes = nvc_script_keep(reader, pdu->data);
+	nvc_script_keep(reader, step, pdu->data);
 	step->in_capsule = pdu->data.len > 0;
 	if (is_fabrics(step, NVC_FCTYPE_CONNECT))
 		take_connect(reader, step);
@@ -151,6 +151,7 @@ void nvc_script_take_answer(struct nvc_script_reader *reader, unsigned int conn,
 	answer->has_cqe = cqe != NULL;
 	if (cqe)
 		answer->cqe = *cqe;
+	answer->kept = pending->in;
 	answer->bytes = nvc_slice_of(pending->in, pending->in_len);
 	pending->in = NULL;
 	answer->violated = reading->violated;
@@ -200,7 +201,6 @@ static bool in_order(struct nvc_script_reader *reader, struct nvc_script_pending
 	const struct nvc_pdu *pdu)
 {
 	struct nvc_script_step *command = &reader->script->steps[pending->step];
-	uint8_t *data = (uint8_t *)(uintptr_t)command->bytes.data;
 	size_t len = command->bytes.len;
 	const bool last = pdu->xfer.length == pending->left;
 
@@ -210,8 +210,8 @@ static bool in_order(struct nvc_script_reader *reader, struct nvc_script_pending
 		pdu->xfer.length > reader->conns[command->conn].maxh2cdata ||
 		pdu->xfer.length > pending->left || last != ((pdu->ch.flags & NVC_FLAG_LAST) != 0))
 		return false;
-	append(reader, &data, &len, pdu->data);
-	command->bytes = nvc_slice_of(data, len);
+	append(reader, &command->kept, &len, pdu->data);
+	command->bytes = nvc_slice_of(command->kept, len);
 	pending->r2t_at += pdu->xfer.length;
 	pending->left -= pdu->xfer.length;
 	pending->r2t = !last;
@@ -226,7 +226,7 @@ static void take_raw(struct nvc_script_reader *reader, unsigned int conn, const 
 
 	if (!step)
 		return;
-	step->bytes = nvc_script_keep(reader, event->bytes);
+	nvc_script_keep(reader, step, event->bytes);
 	nvc_script_set_text(reader, step, event->text);
 	if (!pdu || pdu->ch.type != NVC_PDU_H2C_DATA)
 		return;

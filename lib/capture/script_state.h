@@ -36,8 +36,9 @@ struct nvc_script_reader {
 	const char *why;
 };
 
-/* nvc_script_keep returns a copy of `in` that belongs to the script; empty when there is no room, which ends the reading. */
-struct nvc_slice nvc_script_keep(struct nvc_script_reader *reader, struct nvc_slice in);
+/* nvc_script_keep makes `in` the bytes of `step`, as a copy; none when there is no room, which ends the reading. */
+void nvc_script_keep(
+	struct nvc_script_reader *reader, struct nvc_script_step *step, struct nvc_slice in);
 
 /* nvc_script_stop ends the reading with an error. */
 void nvc_script_stop(struct nvc_script_reader *reader, enum nvc_result result, const char *why);
