@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The engine behind the runner: `list` prints what there is, `run` runs cases, `probe` asks a target what it
- * can do, `target` serves the reference target, `replay` judges a capture. Configuration comes as one JSON
- * object on standard input, so that secrets are in no process list.
+ * can do, `target` serves the reference target, `replay` judges a capture, `reenact` does what its host did to
+ * another target. Configuration comes as one JSON object on standard input, so that secrets are in no process list.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "harness/engine/events.h"
 #include "harness/engine/registry.h"
 #include "harness/engine/probe.h"
+#include "harness/engine/reenact.h"
 #include "harness/engine/replay.h"
 #include "harness/engine/run.h"
 #include "observer/observer.h"
@@ -143,8 +144,10 @@ int main(int argc, char **argv)
 		return with_config(engine_target);
 	if (strcmp(verb, "replay") == 0)
 		return with_config(engine_replay);
-	fprintf(stderr,
-		"usage: nvme-conform-engine list|run|probe|target|replay (called by nvme-conform; "
-		"configuration on standard input)\n");
+	if (strcmp(verb, "reenact") == 0)
+		return with_config(engine_reenact);
+	fprintf(stderr, "usage: nvme-conform-engine list|run|probe|target|replay|reenact (called "
+			"by nvme-conform; "
+			"configuration on standard input)\n");
 	return STATUS_USAGE;
 }

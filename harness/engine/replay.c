@@ -103,8 +103,7 @@ static void tell_end(const struct nvc_replay_result *result)
 			"identities", proofs(result->identities), "violations", counts(result)));
 }
 
-/* Reads a file of TLS secrets; the caller wipes and frees it. */
-static enum nvc_result read_keylog(
+enum nvc_result replay_read_keylog(
 	const char *path, char **text, size_t *len, struct nvc_error *err)
 {
 	FILE *in = fopen(path, "rb");
@@ -130,7 +129,7 @@ static enum nvc_result read_keylog(
 	return err->result;
 }
 
-static enum nvc_result open_capture(const char *path, FILE **in, struct nvc_error *err)
+enum nvc_result replay_open_capture(const char *path, FILE **in, struct nvc_error *err)
 {
 	struct stat about;
 
@@ -186,7 +185,8 @@ static enum nvc_result prepare(const json_t *config, struct task *task, struct n
 	if (!task->file == !task->interface)
 		return nvc_fail(err, NVC_E_INVALID, "not one of a file and an interface is named");
 	if (task->keylog_path)
-		result = read_keylog(task->keylog_path, &task->keylog, &task->keylog_len, err);
+		result = replay_read_keylog(
+			task->keylog_path, &task->keylog, &task->keylog_len, err);
 	if (result == NVC_OK)
 		result = identities_read(
 			json_object_get(config, "identities"), &task->identities, err);
@@ -227,7 +227,7 @@ enum nvc_result engine_replay(const json_t *config, struct nvc_error *err)
 	enum nvc_result result = prepare(config, &task, err);
 
 	if (result == NVC_OK && task.file)
-		result = open_capture(task.file, &in, err);
+		result = replay_open_capture(task.file, &in, err);
 	if (result != NVC_OK) {
 		clean_up(&task);
 		return result;

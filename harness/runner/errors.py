@@ -5,6 +5,7 @@ EXIT_OK = 0  # everything selected was judged; nothing failed
 EXIT_FAIL = 1  # at least one fail: behaviour, teardown or observation
 EXIT_USAGE = 2  # wrong argument, secret, file or profile; nothing was run
 EXIT_TOOL = 3  # the tester's own error: an `error` verdict or a broken engine
+EXIT_DIFFERENT = 4  # re-enacted, and what differs violates nothing
 EXIT_CANNOT_JUDGE = 125  # nothing failed, but something is inconclusive; `git bisect run` skips such a commit
 EXIT_INTERRUPTED = 130  # ended by SIGINT or SIGTERM; the reports say how far it came
 

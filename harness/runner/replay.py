@@ -6,7 +6,7 @@ import os
 import sys
 
 from . import catalogue as cat
-from . import engine
+from . import engine, options, reenact
 from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK, EXIT_TOOL, EXIT_USAGE, ToolError, UsageError
 from .redaction import Redactor
 from .terminal import Printer, clean
@@ -25,6 +25,8 @@ def add_arguments(parser):
     add("--judge", choices=("host", "controller", "both"), default="both", help="whose side is judged (default both)")
     add("--summary", action="store_true", help="violations and verdict only, not the conversation")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
+    reenact.add_arguments(parser)
+    options.add_target_options(parser)
 
 
 class Replay:
@@ -136,6 +138,9 @@ def main(args):
     """main runs `nvme-conform replay`: 0 judged and clean, 1 judged and violated, 125 could not judge, 2 not a capture."""
     if args.keylog and not os.path.isfile(args.keylog):
         raise UsageError(f"--keylog {args.keylog}: no such file")
+    if args.against:
+        return reenact.main(args)
+    reenact.refuse_alone(args)
     as_json = args.output_format == "json"
     printer = Printer(Redactor(), sys.stderr if as_json else sys.stdout)
     results = []
