@@ -422,9 +422,6 @@ def _dispatch(words, directory):
         prepared = gate.prepare(request)
         print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
         return EXIT_OK
-    if words.host and words.uml:
-        raise GateError("--uml lives in a network without the reference target; --host needs another kernel",
-                        EXIT_USAGE)
     if words.export and not words.console:
         raise GateError("--export writes what --console boots; it needs --console", EXIT_USAGE)
     if words.export:

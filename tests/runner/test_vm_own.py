@@ -184,6 +184,11 @@ class UmlTest(DirectoryCase):
         for request in (gate.Request(uml="x", kernel="7.3.4"), gate.Request(tree="x", image="y")):
             self.assert_error(EXIT_USAGE, "name one kernel.*--uml", gate._kernel, request, None)
 
+    def test_only_as_a_target_from_outside(self):
+        prepared = mock.Mock(kernel=mock.Mock(uml=True), request=gate.Request(directory=self.directory))
+        for guest in (gate.GuestBase(prepared), gate.GuestBase(prepared, (1,), {4420: 5555})):
+            self.assert_error(EXIT_USAGE, "--host and --console need another kernel", guest.__enter__)
+
     def machine(self, script):
         """machine is a shell script in the place of a User-Mode Linux."""
         program = self.write("linux", "#!/bin/sh\n" + script, 0o755)
@@ -217,7 +222,7 @@ class UmlTest(DirectoryCase):
     def test_nothing_of_this_machine_is_mounted(self):
         argv = uml.command_line(qemu.Setup("linux", "initrd", "/run/x", append="a=b"), 7, 8)
         self.assertIn("ssl0=fd:7", argv)
-        self.assertIn("vec0:transport=fd,fd=8,depth=64", argv)
+        self.assertIn("vec0:transport=fd,fd=8", argv)
         self.assertIn("a=b", argv)
         self.assertFalse([word for word in argv if "hostfs" in word or word.startswith("ubd")])
 
@@ -272,7 +277,6 @@ class CommandTest(unittest.TestCase):
     def test_what_does_not_go_together(self):
         self.assert_refused([], "name one kernel")
         self.assert_refused(["--tree", "x", "--config", "y"], "--tree finds modules and configuration itself")
-        self.assert_refused(["--uml", "x", "--host"], "--host needs another kernel")
         self.assert_refused(["--kernels", "7.3.4", "--uml", "x"], "--kernels does not go with --uml")
         self.assert_refused(["--tree", "/no/tree"], "no such directory")
 
