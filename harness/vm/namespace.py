@@ -75,7 +75,7 @@ def open_tap():
     The device lives as long as its descriptor, so only one may be open at a time.
     """
     try:
-        handle = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(TUN, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise GateError(f"{TUN}: {error.strerror}; --uml needs it (modprobe tun)") from error
     try:

@@ -20,7 +20,7 @@ def command_line(setup, control_fd, tap_fd):
     """command_line returns the kernel's argv. Nothing secret is in it."""
     argv = [setup.vmlinux, f"mem={setup.memory}M", f"initrd={setup.initrd}",
             f"uml_dir={setup.directory}", "umid=uml", *APPEND.split(), f"ssl0=fd:{control_fd}",
-            f"vec0:transport=fd,fd={tap_fd}", *setup.append.split()]
+            f"vec0:transport=fd,fd={tap_fd},vec=0", *setup.append.split()]
     return engine.dying_with_us(argv, "KILL")
 
 

@@ -222,7 +222,7 @@ class UmlTest(DirectoryCase):
     def test_nothing_of_this_machine_is_mounted(self):
         argv = uml.command_line(qemu.Setup("linux", "initrd", "/run/x", append="a=b"), 7, 8)
         self.assertIn("ssl0=fd:7", argv)
-        self.assertIn("vec0:transport=fd,fd=8", argv)
+        self.assertIn("vec0:transport=fd,fd=8,vec=0", argv)
         self.assertIn("a=b", argv)
         self.assertFalse([word for word in argv if "hostfs" in word or word.startswith("ubd")])
 
