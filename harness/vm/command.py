@@ -14,7 +14,7 @@ import traceback
 from ..runner import engine as runner_engine
 from ..runner import reports as runner_reports
 from ..runner.errors import RunnerError
-from . import (baseline, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu,
+from . import (baseline, config, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu,
                soak)
 from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
@@ -50,8 +50,12 @@ def parse(argv):
     which.add_argument("--deb", nargs="+", default=(), metavar="FILE", help="its packages")
     which.add_argument("--tree", metavar="DIR", help="a kernel tree after make, or its O= directory")
     which.add_argument("--image", metavar="FILE", help="a bzImage or vmlinux")
-    which.add_argument("--modules", metavar="DIR", help="modules of --image")
-    which.add_argument("--config", metavar="FILE", help=".config of --image")
+    which.add_argument("--uml", metavar="FILE", help="a User-Mode Linux (ARCH=um), run without QEMU")
+    which.add_argument("--modules", metavar="DIR", help="modules of --image or --uml")
+    which.add_argument("--config", metavar="FILE", help=".config of --image or --uml")
+    which.add_argument("--print-config", metavar="FLAVOUR", nargs="?", const="x86",
+                       choices=tuple(config.FLAVOURS), help="print the options that a kernel needs, as a "
+                       f"fragment of a .config, and stop: {', '.join(config.FLAVOURS)} (default x86)")
     which.add_argument("--shard", metavar="I/N", help="with --kernels: only this share of them")
     where = parser.add_argument_group("where from and where to")
     where.add_argument("--cache", metavar="DIR", help="default ~/.cache/nvme-conform")
@@ -154,11 +158,10 @@ def _end(process):
 
 def which_kernel(words):
     """which_kernel returns the words that choose the same kernel again."""
-    chosen = ["--kernel", words.kernel] if words.kernel else ["--image", words.image or ""]
     if words.deb:
         return ["--deb", *words.deb]
-    if words.tree:
-        return ["--tree", words.tree]
+    chosen = [word for name in ("kernel", "image", "tree", "uml") if getattr(words, name)
+              for word in ("--" + name, getattr(words, name))]
     for name in ("modules", "config"):
         if getattr(words, name):
             chosen += [f"--{name}", getattr(words, name)]
@@ -285,9 +288,9 @@ def write_report(path, words, report, windows, status, comparison=None, kinds=()
 
 def _keep(guest):
     """_keep leaves the guest to the user, until an empty line; any other is for the guest's shell."""
-    ports = " ".join(f"{name}=127.0.0.1:{port}" for name, port in guest.ports.items())
+    ports = " ".join(f"{name}={guest.machine.address}:{port}" for name, port in guest.ports.items())
     print(f"the guest runs: {ports}\n"
-          f"the suite:   nvme-conform run CASE --profile {guest.profile_path}\n"
+          f"the suite:   {guest.machine.way_in()}nvme-conform run CASE --profile {guest.profile_path}\n"
           f"its console: tail -f {guest.log.path}\n"
           "its shell:   type a command here; Enter alone ends the guest", flush=True)
     while guest.alive() and (line := sys.stdin.readline().strip()):
@@ -402,19 +405,15 @@ def _interrupt(*_):
     raise KeyboardInterrupt
 
 
-def _use_tree(words):
-    """_use_tree turns --tree into what --image, --modules and --config would say."""
-    if words.image or words.modules or words.config:
-        raise GateError("--tree finds image, modules and configuration itself", EXIT_USAGE)
-    words.image, words.modules, words.config = kernel.in_tree(words.tree)
-
-
 def _dispatch(words, directory):
-    if words.tree:
-        _use_tree(words)
+    if words.print_config:
+        print(config.fragment(words.print_config), end="")
+        return EXIT_OK
+    if words.tree and (words.modules or words.config):
+        raise GateError("--tree finds modules and configuration itself", EXIT_USAGE)
     request = gate.Request(
-        kernel=words.kernel, debs=tuple(words.deb), image=words.image, modules=words.modules,
-        config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,
+        kernel=words.kernel, debs=tuple(words.deb), image=words.image, tree=words.tree,
+        uml=words.uml, modules=words.modules, config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,
         accel=words.accel, directory=os.path.join(directory, "guest"), memory=words.memory,
         append=words.append, boot_seconds=words.boot_timeout)
     if words.defect and not words.host:

@@ -18,21 +18,24 @@ import time
 from dataclasses import dataclass, field
 
 from . import cache as cache_module
-from . import fetch, initramfs, kvm, modules, nvmet, profile, qemu
+from . import fetch, initramfs, kvm, modules, nvmet, profile, qemu, uml
 from . import kernel as kernel_module
 from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
 
 ICREQ_SECONDS = 20
+KASAN_MIB = 1024    # its shadow takes an eighth, what it holds back from reuse a quarter
 _ICREQ = struct.pack("<BBBBI", 0, 0, 128, 0, 128) + bytes(120)
 _ICRESP_TYPE = 1
 
 
 @dataclass
 class Request:
-    """Request says which kernel (exactly one of kernel, debs, image) and how to treat it."""
+    """Request says which kernel (exactly one of kernel, debs, image, tree, uml) and how to treat it."""
     kernel: str = None
     debs: tuple = ()
     image: str = None
+    tree: str = None
+    uml: str = None
     modules: str = None
     config: str = None
     cache: str = None
@@ -59,34 +62,42 @@ class Prepared:
 
 
 def _kernel(request, apt):
-    if sum(map(bool, (request.kernel, request.debs, request.image))) != 1:
-        raise GateError("name one kernel: --kernel VERSION, --deb FILE... or --image FILE",
-                        EXIT_USAGE)
+    named = (request.kernel, request.debs, request.image, request.tree, request.uml)
+    if sum(map(bool, named)) != 1:
+        raise GateError("name one kernel: --kernel VERSION, --deb FILE..., --image FILE, --tree DIR or "
+                        "--uml FILE", EXIT_USAGE)
     if request.kernel:
         return kernel_module.from_version(apt, request.kernel)
     if request.debs:
         return kernel_module.from_debs(apt.cache, request.debs)
-    return kernel_module.from_image(apt.cache, request.image, request.modules, request.config)
+    if request.tree:
+        return kernel_module.from_tree(apt.cache, request.tree)
+    return kernel_module.from_image(apt.cache, request.image or request.uml, request.modules,
+                                    request.config, bool(request.uml))
 
 
 def prepare(request, programs=None):
     """prepare fetches, unpacks and builds; with everything in the cache it needs no network."""
-    fetch.need_program(qemu.QEMU, "qemu-system-x86")
+    if not (request.uml or request.tree):
+        fetch.need_program(qemu.QEMU, "qemu-system-x86")
     cache = cache_module.Cache(request.cache)
     apt = fetch.Apt(cache, request.mirror, request.offline)
     kernel = _kernel(request, apt)
     archive, packages = initramfs.programs(apt, programs or initramfs.TARGET_PROGRAMS)
+    if kernel.uml:
+        return Prepared(request, cache, kernel, archive, packages, "uml", "nothing is emulated")
+    fetch.need_program(qemu.QEMU, "qemu-system-x86")
     accel, why = kvm.choose(cache, kernel, archive, request.accel)
     return Prepared(request, cache, kernel, archive, packages, accel, why)
 
 
-def icreq(port, seconds=ICREQ_SECONDS):
-    """icreq sends ICReq to a loopback port at once and tells whether ICResp came.
+def icreq(port, seconds=ICREQ_SECONDS, address=qemu.Machine.address):
+    """icreq sends ICReq to a guest's port at once and tells whether ICResp came.
 
     Never a bare connection: one that stays silent blocks a port that serves TLS and clear text.
     """
     try:
-        with socket.create_connection(("127.0.0.1", port), seconds) as connection:
+        with socket.create_connection((address, port), seconds) as connection:
             connection.settimeout(seconds)
             connection.sendall(_ICREQ)
             answer = connection.recv(128)
@@ -133,6 +144,9 @@ class GuestBase:
         self.stop()
 
     def _boot(self):
+        if self.kernel.uml and (self._relays or not self._forwards):
+            raise GateError("a User-Mode Linux is judged as a target from outside; --host and --console need "
+                            "another kernel", EXIT_USAGE)
         try:
             os.makedirs(self.directory, exist_ok=True)
             initrd = os.path.join(self.directory, "initrd")
@@ -145,9 +159,9 @@ class GuestBase:
         if self.kernel.enforce_signatures:
             append += " module.sig_enforce=1"
         start = time.monotonic()
-        self.machine = qemu.Machine(qemu.Setup(
+        self.machine = (uml.Machine if self.kernel.uml else qemu.Machine)(qemu.Setup(
             self.kernel.vmlinux, initrd, self.directory, accel=self.prepared.accel,
-            memory=self.prepared.request.memory, append=append, forwards=self._forwards,
+            memory=self._memory(), append=append, forwards=self._forwards,
             relays=self._relays))
         self.machine.start()
         said = self.machine.wait_ready(seconds=self.prepared.request.boot_seconds).split()
@@ -155,6 +169,10 @@ class GuestBase:
         self.taint_at_boot = int(said[2]) if len(said) > 2 else None
         # The guest has it in memory, and it holds this run's secrets.
         os.unlink(initrd)
+
+    def _memory(self):
+        least = KASAN_MIB if self.kernel.config.get("KASAN") == "y" else 0
+        return max(self.prepared.request.memory, least)
 
     def _record(self):
         """_record notes where everything in the guest came from."""
@@ -227,12 +245,12 @@ class Guest(GuestBase):
                             f"{', '.join(self.log.said('REJECTED'))} ({len(fatal)})",
                             EXIT_CANNOT_JUDGE)
         profile.without(self.profile, rejected)
-        self.profile["addr"] = "127.0.0.1"
+        self.profile["addr"] = self.machine.address
         self.profile["ports"] = self.ports
         self.profile["target"] = {"kind": "linux-nvmet", "release": self.kernel.release}
         profile.write(self.profile, self.profile_path)
         for name in ("plain", "concat"):
-            if not icreq(self.ports[name]):
+            if not icreq(self.ports[name], address=self.machine.address):
                 raise GateError(f"the guest is up but port {name} ({self.ports[name]}) does not "
                                 f"answer ICReq; see {self.log.path}", EXIT_CANNOT_JUDGE)
 

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass, field
 
 from . import cache as cache_module
-from . import config, elf, fetch, modules
+from . import config, elf, fetch, modules, tree
 from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
 
 BUILD_FORMAT = 1    # raise it when what build() writes changes
@@ -19,13 +19,17 @@ BUILD_FORMAT = 1    # raise it when what build() writes changes
 
 @dataclass
 class Kernel:
-    """Kernel is ready to boot. module_files are in the order of loading."""
+    """Kernel is ready to boot. module_files are in the order of loading.
+
+    With uml, vmlinux is a program of this machine: User-Mode Linux.
+    """
     release: str
     vmlinux: str
     module_files: list
     config: dict
     enforce_signatures: bool
     provenance: list = field(default_factory=list)
+    uml: bool = False
 
 
 def _payload(image):
@@ -79,9 +83,26 @@ def extract_vmlinux(image, label="the kernel image"):
         kind = elf.MACHINES.get(elf.machine(image), "another machine") if elf.is_elf(image) \
             else "no ELF"
         raise GateError(f"{label} is for {kind}; the gate boots x86-64", EXIT_CANNOT_JUDGE)
+    if is_uml(image):
+        raise GateError(f"{label} is a User-Mode Linux; give it to --uml", EXIT_USAGE)
     if not elf.has_pvh_entry(image):
         raise GateError(f"{label} was built without CONFIG_PVH", EXIT_CANNOT_JUDGE)
     return image
+
+
+def is_uml(image):
+    """is_uml tells whether image is a User-Mode Linux, by a text of its --help."""
+    return elf.is_elf(image) and b"User Mode Linux v" in image
+
+
+def check_uml(image, label):
+    """check_uml raises GateError for anything but a User-Mode Linux that this machine can run."""
+    if not is_uml(image):
+        raise GateError(f"{label} is no User-Mode Linux; build it with ARCH=um, target linux",
+                        EXIT_CANNOT_JUDGE)
+    if elf.machine(image) != elf.EM_X86_64:
+        kind = elf.MACHINES.get(elf.machine(image), "another machine")
+        raise GateError(f"{label} is for {kind}; the gate runs x86-64", EXIT_CANNOT_JUDGE)
 
 
 def release_of(vmlinux, label="the kernel image"):
@@ -96,6 +117,7 @@ def _write(directory, release, vmlinux, loaded, options, facts):
     """_write stores a kernel below built/; module files are numbered in order of loading."""
     with open(os.path.join(directory, "vmlinux"), "wb") as file:
         file.write(vmlinux)
+        os.fchmod(file.fileno(), 0o755 if facts.get("uml") else 0o644)
     os.mkdir(os.path.join(directory, "modules"))
     names = []
     for index, (name, data) in enumerate(loaded):
@@ -112,11 +134,14 @@ def _load(directory):
         facts = json.load(file)
     return Kernel(facts["release"], os.path.join(directory, "vmlinux"),
                   [os.path.join(directory, "modules", name) for name in facts["modules"]],
-                  facts["config"], facts["enforce_signatures"], facts["provenance"])
+                  facts["config"], facts["enforce_signatures"], facts["provenance"],
+                  facts.get("uml", False))
 
 
 def _build_from(directory, image, label, store, config_text, facts):
-    vmlinux = extract_vmlinux(image, label)
+    if facts.get("uml"):
+        check_uml(image, label)
+    vmlinux = image if facts.get("uml") else extract_vmlinux(image, label)
     release = release_of(vmlinux, label)
     text = config_text or config.embedded(vmlinux)
     options = config.parse(text) if text else {}
@@ -209,35 +234,33 @@ def _read(path, what):
         raise GateError(f"{what} {path}: {error.strerror}", EXIT_USAGE) from error
 
 
-def from_image(cache, image, module_directory=None, config_file=None):
-    """from_image makes a Kernel of a bzImage or vmlinux, a module tree and perhaps a .config.
+def from_image(cache, image, module_source=None, config_file=None, uml=False):
+    """from_image makes a Kernel of a bzImage, vmlinux or (uml) User-Mode Linux, its modules and .config.
 
-    Without a config file the one inside the image (CONFIG_IKCONFIG) is used, if there is one.
+    module_source is a directory or the list that in_tree() found. Without a config file the one
+    inside the image (CONFIG_IKCONFIG) is used, if there is one.
     """
     data = _read(image, "kernel image")
     config_text = None
     if config_file:
         config_text = _read(config_file, "configuration").decode(errors="replace")
     store = modules.Store()
-    if module_directory:
-        store.add_tree(module_directory)
+    if isinstance(module_source, str):
+        store.add_tree(module_source)
+    else:
+        store.add_files(module_source or ())
     name = cache_module.short_hash(BUILD_FORMAT, modules.WANTED, data, config_text or "",
                                    *store.fingerprint())
     facts = {"provenance": [{"file": os.path.abspath(image), "verified": fetch.UNVERIFIED,
                              "sha256": cache_module.sha256_file(image)}],
-             "enforce_signatures": False}
+             "enforce_signatures": False, "uml": uml}
     return _load(cache.build(f"kernel-{name}", lambda directory: _build_from(
         directory, data, image, store, config_text, facts)))
 
 
-def in_tree(directory):
-    """in_tree returns (image, modules, config) of a built kernel tree, or of the O= directory of its build."""
-    images = [os.path.join(directory, name) for name in ("arch/x86/boot/bzImage", "vmlinux")]
-    image = next((path for path in images if os.path.isfile(path)), None)
-    options = os.path.join(directory, ".config")
-    if image is None:
-        raise GateError(f"--tree {directory}: no arch/x86/boot/bzImage and no vmlinux; build it, "
-                        "or name the O= directory of the build", EXIT_USAGE)
-    if not os.path.isfile(options):
-        raise GateError(f"--tree {directory}: no .config beside the image", EXIT_USAGE)
-    return image, directory, options
+def from_tree(cache, directory):
+    """from_tree makes a Kernel of a kernel tree after make, or of the O= directory of its build."""
+    found = tree.find(directory)
+    kernel = from_image(cache, found.image, found.modules, found.config, found.uml)
+    tree.check_release(found, kernel.release)
+    return kernel

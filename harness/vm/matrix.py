@@ -320,7 +320,7 @@ def _conduct(words, directory, program, wanted):
 
 def run(words, directory, program):
     """run gates every kernel of --kernels, prints the table and returns the worst exit status."""
-    for name in ("kernel", "deb", "image", "tree", "host", "keep", "bisect"):
+    for name in ("kernel", "deb", "image", "tree", "uml", "host", "keep", "bisect"):
         if getattr(words, name):
             raise GateError(f"--kernels does not go with --{name}", EXIT_USAGE)
     if words.update_baseline and (words.jobs or 1) > 1:

@@ -73,11 +73,14 @@ class Store:
         if not os.path.isdir(directory):
             raise GateError(f"{directory}: no such directory of modules", EXIT_USAGE)
         for top, _, files in os.walk(directory):
-            for base in sorted(files):
-                match = _NAME.match(base)
-                if match:
-                    found = (os.path.join(top, base), match.group(2))
-                    self._paths.setdefault(_canonical(match.group(1)), found)
+            self.add_files(os.path.join(top, base) for base in sorted(files))
+
+    def add_files(self, paths):
+        """add_files takes those of the paths that name modules."""
+        for path in paths:
+            match = _NAME.match(os.path.basename(path))
+            if match:
+                self._paths.setdefault(_canonical(match.group(1)), (path, match.group(2)))
 
     def fingerprint(self):
         """fingerprint changes when a module of the tree is replaced."""

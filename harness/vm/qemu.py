@@ -93,7 +93,14 @@ def command_line(setup, ports, control_fd):
 
 
 class Machine:
-    """Machine is a running guest; stop() ends it and may be called at any time, repeatedly."""
+    """Machine is a running guest; stop() ends it and may be called at any time, repeatedly.
+
+    address is where its ports are reached.
+    """
+
+    program = "QEMU"
+    address = "127.0.0.1"
+    complaints = "qemu.log"
 
     def __init__(self, setup):
         self.setup = setup
@@ -105,28 +112,40 @@ class Machine:
     def _path(self, name):
         return os.path.join(self.setup.directory, name)
 
+    def way_in(self):
+        """way_in returns what stands before a command that is to reach the guest."""
+        return ""
+
+    def _spawn(self, control_end):
+        """_spawn starts the program and returns {guest's port: port at self.address}."""
+        ports = free_ports(len(self.setup.forwards))
+        argv = command_line(self.setup, ports, control_end.fileno())
+        with open(self._path("qemu.log"), "wb") as log:
+            self._popen(argv, log, log, [control_end.fileno()])
+        return dict(zip(self.setup.forwards, ports))
+
+    def _popen(self, argv, output, errors, inherited):
+        with open(self._path("guest.argv"), "w", encoding="utf-8") as file:
+            file.write("\n".join(argv) + "\n")
+        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output,
+                                         stderr=errors, pass_fds=inherited, start_new_session=True)
+
     def start(self):
         """start runs QEMU with ports of its own; when somebody else was faster it tries others."""
         for _ in range(START_ATTEMPTS):
             if self._try_start():
                 return self
-        raise GateError(f"QEMU cannot start: {self._complaint()}")
+        raise GateError(f"{self.program} cannot start: {self._complaint()}")
 
     def _try_start(self):
-        ports = free_ports(len(self.setup.forwards))
         with open(self._path("serial.log"), "wb"):
             pass
         ours, theirs = socket.socketpair()
-        with theirs, open(self._path("qemu.log"), "wb") as log:
-            argv = command_line(self.setup, ports, theirs.fileno())
-            with open(self._path("qemu.argv"), "w", encoding="utf-8") as file:
-                file.write("\n".join(argv) + "\n")
-            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                             pass_fds=[theirs.fileno()], start_new_session=True)
+        with theirs:
+            self.ports = self._spawn(theirs)
         _running.add(self)
         self.control = control.Control(ours)
         self.log = klog.SerialLog(self._path("serial.log"))
-        self.ports = dict(zip(self.setup.forwards, ports))
         # QEMU opens its ports before the guest's first instruction; it dies at once or not at all.
         self.log.wait(lambda log: log.lines() or self._process.poll() is not None, 1.0)
         # Status 0 is a guest that reset itself at once; wait_ready() then says so.
@@ -135,11 +154,11 @@ class Machine:
         self.stop()
         if "forwarding" in self._complaint() or "in use" in self._complaint():
             return False
-        raise GateError(f"QEMU cannot start: {self._complaint()}")
+        raise GateError(f"{self.program} cannot start: {self._complaint()}")
 
     def _complaint(self):
         try:
-            with open(self._path("qemu.log"), encoding="utf-8", errors="replace") as file:
+            with open(self._path(self.complaints), encoding="utf-8", errors="replace") as file:
                 lines = [line.strip() for line in file if line.strip()]
         except OSError:
             lines = []
@@ -165,7 +184,7 @@ class Machine:
         if code == 0:
             said = self.log.lines()
             return f"it reset itself after {said[-1].text if said else 'no word at all'!r}"
-        return f"QEMU ended with status {code} ({self._complaint()})"
+        return f"{self.program} ended with status {code} ({self._complaint()})"
 
     def wait_ready(self, word="READY", seconds=BOOT_SECONDS):
         """wait_ready returns what the guest said after word; a dead or silent guest is an error."""
@@ -191,7 +210,7 @@ class Machine:
         return f" (it had {self.setup.memory} MiB; give it more with --memory)" if short else ""
 
     def stop(self):
-        """stop ends QEMU and leaves the log complete."""
+        """stop ends the guest and leaves the log complete."""
         _running.discard(self)
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
