@@ -138,6 +138,7 @@ def _run(number, run):
     for name, title in (("kernel_findings", "kernel said"), ("unmet_claims", "claims not met"), ("engine_faults", "tester's faults")):
         lines = run[name] if isinstance(run[name], list) else []
         rows += [f"<dt>{title}</dt><dd class=\"loud\">{html.escape(str(line))}</dd>" for line in lines]
+    rows += [f"<dt>stopped serving</dt><dd class=\"loud\">{html.escape(str(line))}</dd>" for line in run["stopped"]]
     if run["death"]:
         rows.append(f"<dt>the guest died</dt><dd class=\"loud\">{html.escape(str(run['death']))}</dd>")
     return (f'<section class="card"><h2><span class="num">{number}</span> {html.escape(run["label"])}</h2>'
