@@ -21,6 +21,7 @@ KERNEL_LINES = 200
 SUSPECTS_SHOWN = 5
 CASE_FIELDS = ("title", "behaviour", "teardown", "requirement", "citation", "expected", "seen", "reason", "packets", "capture",
                "teardown_requirement", "teardown_expected", "teardown_seen", "answers_lost", "duration_ms")
+BRIEF_FIELDS = ("title", "behaviour", "teardown")
 EVENT_FIELDS = ("event", "kind", "n", "packet", "conn", "dir", "t_ms", "text", "requirement", "expected", "seen")
 
 
@@ -113,8 +114,11 @@ class _Column:
             if case["teardown"] == "pass" or (case["teardown"] != "none" and ident == ended):
                 cell["teardowns"].append(case["teardown"])
             self._mark(cell, case["id"])
-        shown = {name: case[name] for name in CASE_FIELDS if case.get(name)}
-        shown["again"] = case.get("again") or self._again(case["id"])
+        # A page that is kept is to be small, too: without conversations a clean case says that it is clean.
+        brief = budget is None and _spotless(case)
+        shown = {name: case[name] for name in (BRIEF_FIELDS if brief else CASE_FIELDS) if case.get(name)}
+        if not brief:
+            shown["again"] = case.get("again") or self._again(case["id"])
         if case["id"] in self.changes:
             shown["changed"] = self.changes[case["id"]]
         if events:
