@@ -119,6 +119,18 @@ docs: $(ENGINE) ## generate docs/requirements.md; a test fails when it is stale
 	$(RUNNER) list --coverage -o markdown > docs/requirements.md.new
 	mv docs/requirements.md.new docs/requirements.md
 
+# What reports/interop/ holds; conversations are left out, because implementers are to hear of some of it first (SECURITY.md).
+INTEROP_KERNELS := 7.0.13,7.1.13,7.2.12,7.3.4
+comma           := ,
+
+.PHONY: interop
+interop: $(ENGINE) ## make reports/interop/: the reference target and four kernels on one page (boots them, fetches what is missing)
+	@rm -rf $(BUILD)/interop && mkdir -p $(BUILD)/interop reports/interop
+	$(RUNNER) run --reference -j $(JOBS) --seed 1 --output-dir $(BUILD)/interop/reference
+	-$(RUNNER) gate --kernels $(INTEROP_KERNELS) -j $(JOBS) --output-dir $(BUILD)/interop/kernels
+	$(RUNNER) report $(BUILD)/interop/reference $(addprefix $(BUILD)/interop/kernels/,$(subst $(comma), ,$(INTEROP_KERNELS))) \
+		--no-conversations --output reports/interop/index.html
+
 .PHONY: lint
 lint: man ## clang-format, clang-tidy, cppcheck, shellcheck, and the manual page
 	clang-format --dry-run --Werror $(C_FILES)

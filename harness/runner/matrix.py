@@ -18,8 +18,10 @@ NO_AREA = "Not in the catalogue"
 EVENTS_OF_A_CASE = 400
 EVENTS_IN_ALL = 60000
 KERNEL_LINES = 200
+SUSPECTS_SHOWN = 5
 CASE_FIELDS = ("title", "behaviour", "teardown", "requirement", "citation", "expected", "seen", "reason", "packets", "capture",
                "teardown_requirement", "teardown_expected", "teardown_seen", "answers_lost", "duration_ms")
+BRIEF_FIELDS = ("title", "behaviour", "teardown")
 EVENT_FIELDS = ("event", "kind", "n", "packet", "conn", "dir", "t_ms", "text", "requirement", "expected", "seen")
 
 
@@ -81,7 +83,7 @@ class _Column:
         head = {name: results.get(name) for name in ("target", "started", "seed", "defects", "fault", "command", "exit_status",
                                                       "counts", "findings", "unmet_claims", "engine_faults")}
         found = gate.get("findings")
-        head.update(label=self.record.label, kernel=gate.get("kernel"), death=gate.get("death"),
+        head.update(label=self.record.label, stopped=_stopped(results.get("deaths")), kernel=gate.get("kernel"), death=gate.get("death"),
                     kernel_findings=[one.get("title") for one in found if isinstance(one, dict)] if isinstance(found, list) else [],
                     since=f"{earlier.label}, {earlier.results.get('started', '?')}" if earlier else None,
                     changes=[{"id": ident, "kind": kind, "earlier": diff.shown(before), "later": diff.shown(after)}
@@ -112,8 +114,11 @@ class _Column:
             if case["teardown"] == "pass" or (case["teardown"] != "none" and ident == ended):
                 cell["teardowns"].append(case["teardown"])
             self._mark(cell, case["id"])
-        shown = {name: case[name] for name in CASE_FIELDS if case.get(name)}
-        shown["again"] = case.get("again") or self._again(case["id"])
+        # A page that is kept is to be small, too: without conversations a clean case says that it is clean.
+        brief = budget is None and _spotless(case)
+        shown = {name: case[name] for name in (BRIEF_FIELDS if brief else CASE_FIELDS) if case.get(name)}
+        if not brief:
+            shown["again"] = case.get("again") or self._again(case["id"])
         if case["id"] in self.changes:
             shown["changed"] = self.changes[case["id"]]
         if events:
@@ -140,6 +145,17 @@ class _Column:
         behaviour = _worst(cell["behaviours"]) or ("inconclusive" if cell["unreached"] else "none")
         return {"behaviour": behaviour, "teardown": _worst(cell["teardowns"]) or "none", "cases": cell["cases"],
                 "observed": cell["observed"], "changed": cell["changed"]}
+
+
+def _stopped(deaths):
+    """_stopped says of each time that the target stopped serving who did it, as far as that is known."""
+    said = []
+    for death in deaths if isinstance(deaths, list) else []:
+        suspects = death.get("suspects") if isinstance(death, dict) else None
+        if isinstance(suspects, list) and suspects:
+            who = death.get("killer") or f"in or after one of: {', '.join(str(ident) for ident in suspects[:SUSPECTS_SHOWN])}"
+            said.append(f"{who} ({death.get('seen') or '?'})")
+    return said
 
 
 def _worst(verdicts):

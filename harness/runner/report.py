@@ -72,7 +72,7 @@ def main(args):
     catalogue = cat.read(engine.list_objects())
     report = matrix.build(catalogue, runs, since, not args.no_conversations)
     redactor = Redactor()
-    data = redactor.text(json.dumps(report, indent=1))
+    data = redactor.text(json.dumps(report, separators=(",", ":")))
     page = render(json.loads(data))
     beside = os.path.splitext(args.output)[0] + ".json"
     for path, text in ((args.output, page), (beside, data + "\n")):
@@ -138,6 +138,7 @@ def _run(number, run):
     for name, title in (("kernel_findings", "kernel said"), ("unmet_claims", "claims not met"), ("engine_faults", "tester's faults")):
         lines = run[name] if isinstance(run[name], list) else []
         rows += [f"<dt>{title}</dt><dd class=\"loud\">{html.escape(str(line))}</dd>" for line in lines]
+    rows += [f"<dt>stopped serving</dt><dd class=\"loud\">{html.escape(str(line))}</dd>" for line in run["stopped"]]
     if run["death"]:
         rows.append(f"<dt>the guest died</dt><dd class=\"loud\">{html.escape(str(run['death']))}</dd>")
     return (f'<section class="card"><h2><span class="num">{number}</span> {html.escape(run["label"])}</h2>'
@@ -180,9 +181,7 @@ def _row(row):
     cells = [cell for cell in row["cells"] if cell]
     words = {cell["behaviour"] for cell in cells} | {f"teardown-{cell['teardown']}" for cell in cells}
     words |= {"changed" for cell in cells if cell["changed"]} | ({"unjudged"} if len(cells) < len(row["cells"]) else set())
-    cases = " ".join(sorted({case for cell in cells for case in cell["cases"]}))
-    search = html.escape(f"{row['id']} {row['statement']} {row['citation']} {cases}".lower(), quote=True)
-    return (f'<tr class="req" data-level="{html.escape(row["level"])}" data-has="{html.escape(" ".join(sorted(words)))}" data-search="{search}">'
+    return (f'<tr class="req" data-level="{html.escape(row["level"])}" data-has="{html.escape(" ".join(sorted(words)))}">'
             f'<th scope="row" id="{html.escape(row["id"])}">{html.escape(row["id"])}</th>'
             f'<td class="text">{html.escape(row["statement"])} <span class="cite">{html.escape(row["citation"])}</span>'
             f' <span class="level">{html.escape(row["level"])}</span></td>'

@@ -8,11 +8,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import unittest
 from unittest import mock
 
-from support import SECONDS, SECRET, RunnerTest
+import browser
+from support import SECRET, RunnerTest
 from harness.runner import matrix
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b[31m @@DATA@@ &amp;"
@@ -148,6 +148,17 @@ class Matrix(Report):
         _, report = self.report(good, "--since", good)
         self.assertEqual(report["runs"][0]["changes"], [])
 
+    def test_a_target_that_stopped(self):
+        run = self.record("bad", CASES)
+        with open(os.path.join(run, "results.json"), encoding="utf-8") as file:
+            results = json.load(file)
+        results["deaths"] = [{"seen": "refused", "last_alive": "", "suspects": ["a.b"], "killer": "a.b", "came_back": True}, 7]
+        with open(os.path.join(run, "results.json"), "w", encoding="utf-8") as file:
+            json.dump(results, file)
+        page, report = self.report(run)
+        self.assertEqual(report["runs"][0]["stopped"], ["a.b (refused)"])
+        self.assertIn("stopped serving", page)
+
     def test_gate(self):
         run = self.record("run", CASES)
         os.mkdir(self.path("gate"))
@@ -246,34 +257,73 @@ class Arguments(Report):
         self.assertNotIn("events", report["results"][0]["concat.replace.repeats"])
 
 
-class Browser(Report):
-    """Browser opens the page in headless Chromium, where there is one."""
+class InBrowser(Report):
+    """The page as a person has it: in Chromium, from a file, without a network."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        if not browser.find():
+            raise unittest.SkipTest("no chromium here (apt-get install chromium)")
+        try:
+            cls.page = cls.enterClassContext(browser.Browser(browser.find()))
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise unittest.SkipTest(f"chromium does not run here: {error}") from error
 
     def setUp(self):
         super().setUp()
-        self.chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-        if not self.chromium:
-            self.skipTest("no chromium here (apt-get install chromium)")
-
-    def dom(self, fragment=""):
-        command = [self.chromium, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={self.path('profile')}",
-                   "--dump-dom", f"file://{self.path('page.html')}{fragment}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-        if not done.stdout:
-            self.skipTest(f"chromium does not run here: {done.stderr[-200:]}")
-        return done.stdout
-
-    def test_evidence_of_a_cell(self):
         self.report(self.record("bad", CASES, events=[SEEN]))
-        plain = self.dom()
-        self.assertIn("4 of 4 requirements", plain)
-        self.assertNotIn("<dialog id=\"detail\" aria-labelledby=\"detail-title\" open", plain)
-        shown = self.dom("#C-205/1")
-        dialog = shown[shown.index("<dialog") : shown.index("</dialog>")]
-        for text in ("concat.replace.repeats", "The conversation", "CapsuleResp", "--seed 0x7", "lane c2h shows"):
-            self.assertIn(text, dialog)
-        self.assertIn("&lt;script&gt;alert(1)", dialog)
-        self.assertNotIn("<img", dialog)
+        self.page.look(1600, 1000)
+        self.page.requests.clear()
+        self.page.open(self.path("page.html"))
+
+    def rows(self):
+        return self.page.value("[...document.querySelectorAll('tr.req')].filter((row) => row.offsetParent).map((row) => row.querySelector('th').id)")
+
+    def dialog(self):
+        return self.page.value("document.getElementById('detail').open ? document.getElementById('detail').innerText : ''")
+
+    def test_no_network(self):
+        self.assertEqual({url.split(":")[0] for url in self.page.requests} - {"file", "about"}, set())
+        self.assertEqual(self.page.value("document.getElementById('shown').textContent"), "4 of 4 requirements")
+
+    def test_search_and_filter(self):
+        self.assertEqual(len(self.rows()), 4)
+        # The case judges C-205, and its teardown C-001.
+        self.page.type("#search", "replace.REPEATS")
+        self.assertEqual(self.rows(), ["C-205", "C-001"])
+        self.page.type("#search", " no such thing")
+        self.assertEqual(self.rows(), [])
+        self.page.open(self.path("page.html"))
+        self.page.value("(() => { const has = document.getElementById('has'); has.value = 'fail';"
+                        " has.dispatchEvent(new Event('input', {bubbles: true})); })()")
+        self.assertEqual(self.rows(), ["C-205"])
+
+    def test_a_cell_opens(self):
+        self.assertEqual(self.dialog(), "")
+        self.page.click("a[href='#C-205/1']")
+        self.page.wait("document.getElementById('detail').open")
+        for text in ("concat.replace.repeats", "The conversation", "CapsuleResp", "--seed 0x7", "<script>alert(1)"):
+            self.assertIn(text, self.dialog())
+        self.assertEqual(self.page.value("document.querySelectorAll('.lane.c2h.shows').length"), 1)
+        self.assertEqual(self.page.value("document.querySelectorAll('dialog img, dialog script').length"), 0)
+        self.page.click("dialog .top button")
+        self.page.wait("!document.getElementById('detail').open")
+        self.assertEqual(self.dialog(), "")
+
+    def test_every_size_fits(self):
+        for width, height, narrow in browser.WIDTHS.values():
+            self.page.look(width, height, narrow)
+            self.assertLessEqual(self.page.value("document.documentElement.scrollWidth"), width)
+
+    def test_dark_is_dark(self):
+        colours = []
+        for dark in (False, True):
+            self.page.look(1600, 1000, dark=dark)
+            colour = self.page.value("getComputedStyle(document.body).backgroundColor")
+            colours.append(sum(int(part) for part in re.findall(r"\d+", colour)[:3]))
+        self.assertGreater(colours[0], 600)
+        self.assertLess(colours[1], 200)
 
 
 if __name__ == "__main__":
