@@ -221,6 +221,7 @@ $(LIB): $(call obj,$(LIB_SRC))
 $(ENGINE): $(call obj,$(SUITE_SRC) $(ENGINE_SRC)) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(call obj,$(SUITE_SRC) $(ENGINE_SRC)) $(LIB) $(CHECK_LIBS) $(PKG_LIBS)
 
+$(BUILD)/tests/unit/test_golden.o: CPPFLAGS += -DNVC_CAPTURES='"$(CURDIR)/captures"'
 $(BUILD)/tests/test_walk: $(call obj,suites/walk.c suites/walk_text.c)
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)

@@ -91,14 +91,16 @@ static void tell_end(const struct nvc_replay_result *result)
 	static const char *const verdicts[] = {"clean", "violated", "cannot-judge"};
 
 	events_write(STDOUT_FILENO,
-		json_pack("{s:s, s:s, s:o, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:i, s:o, s:o, "
+		json_pack("{s:s, s:s, s:o, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:i, s:o, "
+			  "s:o, "
 			  "s:o}",
 			"event", "replay-end", "verdict", verdicts[result->verdict], "reason",
 			events_text(result->reason), "frames", (json_int_t)result->frames,
 			"segments", (json_int_t)result->segments, "connections",
 			(int)result->connections, "judged", (int)result->nvme, "judged_tls",
 			(int)result->nvme_tls, "unjudged", (int)result->unjudged, "pdus",
-			(int)result->pdus, "secrets", (json_int_t)result->secrets, "associations",
+			(int)result->pdus, "clock_jumped", (json_int_t)result->clock_jumped,
+			"secrets", (json_int_t)result->secrets, "associations",
 			(int)result->associations, "responses", proofs(result->responses),
 			"identities", proofs(result->identities), "violations", counts(result)));
 }

@@ -160,6 +160,11 @@ class Pool:
             process.popen.wait()
         self._running = []
 
+    def ask_to_end(self):
+        """ask_to_end sends SIGTERM to every running engine: one that follows something comes to its verdict then."""
+        for process in self._running:
+            _signal(process.popen, signal.SIGTERM)
+
     def _start(self, job):
         try:
             popen = subprocess.Popen(dying_with_us([self.path, job.subcommand], "TERM"), stdin=subprocess.PIPE,

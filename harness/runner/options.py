@@ -209,6 +209,24 @@ def _bytes_of(text):
     return b""
 
 
+def identities(args, redactor):
+    """identities returns the secrets of the parsed options with the names they belong to (None: anybody's), for `replay`."""
+    if args.profile:
+        profile = _from_profile(args, redactor).config
+        subnqn, hosts, psks = profile.get("subnqn"), profile.get("hosts"), profile.get("psks")
+        items = [item for items in (hosts, psks) if isinstance(items, list) for item in items if isinstance(item, dict)]
+        members = ("hostnqn", "dhchap_secret", "dhchap_ctrl_secret", "interchange")
+        return [{"subnqn": subnqn, **{name: item[name] for name in members if item.get(name)}} for item in items]
+    entry = _config_entry(args)
+    # Whose connections use a configured PSK is for the capture to say.
+    secret, ctrl, psk = _secrets(argparse.Namespace(**{**vars(args), "tls": True}), entry, redactor)
+    if not (secret or ctrl or psk):
+        return []
+    hostnqn, subnqn = args.hostnqn or entry.hostnqn, args.nqn or entry.nqn
+    return [{"hostnqn": hostnqn and _nqn(hostnqn, "--hostnqn"), "subnqn": subnqn and _nqn(subnqn, "--nqn"),
+             "dhchap_secret": secret and secret.text, "dhchap_ctrl_secret": ctrl and ctrl.text, "interchange": psk and psk.text}]
+
+
 def _claims(args):
     if args.tls and args.concat:
         raise UsageError("--tls and --concat exclude each other: concatenation starts in clear (nvme-cli refuses it too)")

@@ -2,16 +2,23 @@
 """`nvme-conform replay`: judge captures. What is in them is shown as a conversation, and who broke which rule at which packet."""
 
 import json
+import math
 import os
+import signal
 import sys
 
 from . import catalogue as cat
+<<<<<<< HEAD
 from . import engine, options, reenact
+=======
+from . import engine, options, replay_reports, run
+>>>>>>> replay
 from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK, EXIT_TOOL, EXIT_USAGE, ToolError, UsageError
 from .redaction import Redactor
 from .terminal import Printer, clean
 
 SILENCE_SECONDS = 600  # reading a large file may say nothing for long
+PROOFS = {"responses": "responses", "identities": "PSK identities"}
 STATUS = {"clean": EXIT_OK, "violated": EXIT_FAIL, "cannot-judge": EXIT_CANNOT_JUDGE}
 GRAVEST_FIRST = (EXIT_TOOL, EXIT_USAGE, EXIT_FAIL, EXIT_CANNOT_JUDGE)
 ARROWS = {"h2c": "->", "c2h": "<-"}
@@ -19,13 +26,20 @@ ARROWS = {"h2c": "->", "c2h": "<-"}
 
 def add_arguments(parser):
     """add_arguments adds the arguments of `replay`."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="pcap or pcapng")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="pcap or pcapng")
     add = parser.add_argument
-    add("--keylog", metavar="FILE", help="TLS secrets (NSS key log), beside those that a pcapng holds")
+    add("--keylog", metavar="FILE", help="TLS secrets and DH exponents (NSS key log), beside those that a pcapng holds")
     add("--judge", choices=("host", "controller", "both"), default="both", help="whose side is judged (default both)")
     add("--summary", action="store_true", help="violations and verdict only, not the conversation")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
+<<<<<<< HEAD
     reenact.add_arguments(parser)
+=======
+    add("--output-dir", metavar="DIR", help="also leave events.jsonl, results.json, ktap.txt and junit.xml there")
+    add("--follow", action="store_true", help="go on where FILE ends for now, until Ctrl-C")
+    add("-i", "--interface", metavar="IFACE", help="follow a network interface instead of a file")
+    add("--seconds", type=options.seconds, metavar="N", help="end the following after N seconds")
+>>>>>>> replay
     options.add_target_options(parser)
 
 
@@ -37,7 +51,10 @@ class Replay:
         self.end = None
         self.violations = []
         self.unjudged = []
+        self.checks = []
+        self.associations = []
         self.faults = []
+        self.refused = ""
         self._printer = printer
         self._show = show
         self._first = None
@@ -62,6 +79,10 @@ class Replay:
         elif kind == "unjudged":
             self.unjudged.append(event)
             self._row(event, "!", self._printer.paint("inconclusive", f"not judged: {clean(event['text'])}"))
+        elif kind in ("check", "association"):
+            (self.checks if kind == "check" else self.associations).append(event)
+            if self._show:
+                self._row(event, "=", clean(event["text"]))
         elif not self._show:
             return
         elif kind == "pdu":
@@ -90,7 +111,8 @@ class Replay:
     def settle(self, outcome):
         """settle returns the exit status of the file once its engine has ended."""
         if outcome.status == EXIT_USAGE and not outcome.stopped:
-            print(f"nvme-conform: {clean(engine.last_line(outcome.stderr))}", file=sys.stderr)
+            self.refused = clean(engine.last_line(outcome.stderr))
+            print(f"nvme-conform: {self.refused}", file=sys.stderr)
             return EXIT_USAGE
         fault = outcome.fault() or ("" if self.end else "the engine gave no verdict")
         if fault or self.faults:
@@ -113,6 +135,9 @@ class Replay:
         should = [item["requirement"] for item in end["violations"] if cat.LEVELS[item["level"]] == "warn"]
         if should:
             parts.append(f"a should is not met: {', '.join(should)}")
+        parts += [f"{name}: {_counted(end[member])}" for member, name in PROOFS.items() if end.get(member)]
+        if end["clock_jumped"]:
+            parts.append(f"the clock jumps at packet {end['clock_jumped']}, so times are not exact")
         if end["reason"]:
             parts.append(f"not everything was judged: {clean(end['reason'])}" if end["judged"] else clean(end["reason"]))
         paint = {"clean": "pass", "violated": "fail"}.get(end["verdict"], "inconclusive")
@@ -121,12 +146,24 @@ class Replay:
     def result(self, status):
         """result returns the file as -o json has it."""
         keep = ("frame", "time_ns", "conn", "pdu", "side", "requirement", "level", "citation", "expected")
-        end = {name: value for name, value in (self.end or {}).items() if name not in ("event", "violations")}
+        apart = ("event", "violations", "associations", *PROOFS)
+        end = {name: value for name, value in (self.end or {}).items() if name not in apart}
         return {"file": self.path, "exit_status": status, **end,
                 "violations": [{**{name: event[name] for name in keep}, "seen": event["text"]} for event in self.violations],
                 "counts": (self.end or {}).get("violations", []),
+                "associations": [{name: event[name] for name in ("association", "conn", "frame", "text")}
+                                 for event in self.associations],
+                "checks": [{name: event[name] for name in ("conn", "frame", "text")} for event in self.checks],
+                "proofs": {member: (self.end or {}).get(member, {}) for member in PROOFS},
                 "not_judged": [{"frame": event["frame"], "conn": event["conn"], "why": event["text"]}
                                for event in self.unjudged]}
+
+
+def _counted(found):
+    """_counted puts "N verified" first and what was not, with its reason, behind it."""
+    words = [f"{number} {what}" if what in ("verified", "wrong") or what.startswith("made") else f"{number} not verified ({what})"
+             for what, number in found.items()]
+    return ", ".join(words)
 
 
 def _status_of(statuses):
@@ -134,26 +171,81 @@ def _status_of(statuses):
     return next((status for status in GRAVEST_FIRST if status in statuses), EXIT_OK)
 
 
-def main(args):
-    """main runs `nvme-conform replay`: 0 judged and clean, 1 judged and violated, 125 could not judge, 2 not a capture."""
+def _check(args):
     if args.keylog and not os.path.isfile(args.keylog):
         raise UsageError(f"--keylog {args.keylog}: no such file")
+<<<<<<< HEAD
     if args.against:
         return reenact.main(args)
     reenact.refuse_alone(args)
+=======
+    if args.interface and args.files:
+        raise UsageError("--interface and a FILE exclude each other")
+    if not args.interface and not args.files:
+        raise UsageError("name a FILE, or an interface with -i")
+    following = args.follow or args.interface
+    if following and len(args.files) > 1:
+        raise UsageError("--follow takes one FILE")
+    if args.seconds and not following:
+        raise UsageError("--seconds is for --follow and -i; a file ends by itself")
+    for option in ("traddr", "trsvcid", "concat", "tls"):
+        if getattr(args, option):
+            raise UsageError(f"--{option} describes a target, and a capture has its own; of the options of a target replay takes "
+                             "names and secrets only")
+
+
+def _end_in_order(pool):
+    """_end_in_order makes the first signal end a following with its verdict; a second one ends the command."""
+
+    def handler(_number, _frame):
+        run.raise_on_signals()
+        pool.ask_to_end()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+def _judge(args, path, identities, printer, reports):
+    """_judge has one file, or the interface (path None), judged, and returns its Replay and exit status."""
+>>>>>>> replay
     as_json = args.output_format == "json"
-    printer = Printer(Redactor(), sys.stderr if as_json else sys.stdout)
-    results = []
-    for path in args.files:
-        show = not args.summary and not as_json
-        replay = Replay(path, printer, show)
-        config = {"file": path, "keylog": args.keylog, "judge": args.judge, "conversation": show}
-        ended = []
-        engine.Pool(1).run([engine.Job(config, SILENCE_SECONDS, subcommand="replay")],
-                           lambda _job, event, line, replay=replay: replay.take(event, line),
-                           lambda _job, outcome, ended=ended: ended.append(outcome))
-        results.append((replay, replay.settle(ended[0])))
+    following = bool(args.follow or args.interface)
+    show = not args.summary and not as_json
+    replay = Replay(path or args.interface, printer, show)
+    config = {"file": path, "interface": args.interface, "keylog": args.keylog, "judge": args.judge, "conversation": show,
+              "identities": identities, "follow": following, "seconds": args.seconds}
+    pool, ended = engine.Pool(1), []
+
+    def on_event(_job, event, line):
+        if reports:
+            reports.event_line(line)
+        replay.take(event, line)
+        if following:
+            printer.stream.flush()
+
+    if following:
+        _end_in_order(pool)
+    job = engine.Job({name: value for name, value in config.items() if value is not None},
+                     math.inf if following else SILENCE_SECONDS, subcommand="replay")
+    pool.run([job], on_event, lambda _job, outcome: ended.append(outcome))
+    return replay, replay.settle(ended[0])
+
+
+def main(args):
+    """main runs `nvme-conform replay`: 0 judged and clean, 1 judged and violated, 125 could not judge, 2 not a capture."""
+    _check(args)
+    redactor = Redactor()
+    identities = options.identities(args, redactor)
+    as_json = args.output_format == "json"
+    printer = Printer(redactor, sys.stderr if as_json else sys.stdout)
+    reports = replay_reports.begin(args.output_dir, redactor) if args.output_dir else None
+    results = [_judge(args, path, identities, printer, reports) for path in args.files or [None]]
+    status = _status_of([status for _, status in results])
+    document = {"format": "nvme-conform-replay/1", "exit_status": status,
+                "files": [replay.result(status) for replay, status in results]}
+    if reports:
+        replay_reports.finish(reports, document, results)
+        printer.line(f"reports: {reports.shown()}")
     if as_json:
-        Printer(Redactor(), sys.stdout).line(json.dumps(
-            {"format": "nvme-conform-replay/1", "files": [replay.result(status) for replay, status in results]}, indent=1))
-    return _status_of([status for _, status in results])
+        Printer(redactor, sys.stdout).line(json.dumps(document, indent=1))
+    return status

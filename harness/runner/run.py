@@ -64,7 +64,7 @@ def add_arguments(parser):
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
     add("--fault", choices=options.FAULTS, default="none", help="disturb the byte streams this way")
     add("--output-dir", metavar="DIR", help="where the reports go (default reports/run-TIME)")
-    add("--keylog", metavar="FILE", help="write the TLS secrets of the run to FILE, for Wireshark; keep it to yourself")
+    add("--keylog", metavar="FILE", help="write the TLS secrets and DH exponents of the run to FILE, for Wireshark and replay; keep it to yourself")
     add("--captures", choices=("fail", "all", "none"), default="fail", help="which cases leave a pcapng (default fail)")
     add("--capture-interface", metavar="IFACE",
         help="take the packets of the captures from this interface (root or CAP_NET_RAW), instead of drawing them from the streams")

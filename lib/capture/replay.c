@@ -16,6 +16,8 @@ enum {
 	KEY_ROUNDS = 6, /* in which keys are waited for */
 };
 
+static const uint64_t SECOND = 1000000000, DAY = UINT64_C(86400) * 1000000000;
+
 /* ---- telling ---- */
 
 void nvc_replay_tell(struct nvc_replay_state *replay, struct nvc_replay_event event)
@@ -428,13 +430,20 @@ static void on_closed(void *self, struct nvc_tcp_conn *conn)
 
 static void take_time(struct nvc_replay_state *replay, uint64_t time)
 {
-	/* The observer's time never goes back. A second is more than the disorder of a capture with several queues. */
-	if (time + 1000000000u < replay->time && !replay->clock_jumped) {
-		replay->clock_jumped = true;
-		nvc_replay_tell(replay,
-			(struct nvc_replay_event){.kind = NVC_REPLAY_NOTE,
-				.text = "the clock of the capture goes back: times are not exact"});
+	/* A second is more than the disorder of a capture with several queues, a day longer than anything waits. */
+	const bool back = time + SECOND < replay->time;
+	const bool on = replay->time && time > replay->time + DAY;
+
+	if ((back || on) && !replay->result->clock_jumped) {
+		replay->result->clock_jumped = replay->frame;
+		nvc_replay_tell(replay, (struct nvc_replay_event){.kind = NVC_REPLAY_NOTE,
+						.text = back ? "the clock of the capture goes "
+							       "back: times are not exact"
+							     : "the clock of the capture jumps by "
+							       "more than a day: times "
+							       "are not exact"});
 	}
+	/* The observer's time never goes back. */
 	if (time > replay->time)
 		replay->time = time;
 }

@@ -90,7 +90,9 @@ struct nvc_replay_result {
 	unsigned int responses[NVC_NUM_PROOFS];	 /* R1 and R2, by what was found out about them */
 	unsigned int identities[NVC_NUM_PROOFS]; /* of PSKs, one for each TLS connection */
 	unsigned int associations;
-	char reason[256]; /* why it could not be judged: the first reason */
+	uint64_t
+		clock_jumped; /* the frame at which time first went back, or on by a day; 0: nowhere */
+	char reason[256];     /* why it could not be judged: the first reason */
 };
 
 /*

@@ -52,7 +52,6 @@ struct nvc_replay_state {
 	struct nvc_flow *current; /* whose bytes or opening the observer is shown */
 	const struct nvc_replay_follow *follow;
 	uint64_t frame, time;
-	bool clock_jumped;
 	unsigned int foreign_tls;
 	uint8_t ports[NVC_REPLAY_NUM_PORTS / 8]; /* where NVMe/TCP was found */
 	uint64_t frames[NVC_REPLAY_PDUS];	 /* of PDUs, by their number */
