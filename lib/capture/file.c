@@ -268,6 +268,7 @@ enum nvc_result nvc_file_open_growing(FILE *in, const struct nvc_file_patience *
 
 static enum nvc_result activate(struct nvc_file *file, const char *name, struct nvc_error *err)
 {
+	char why[PCAP_ERRBUF_SIZE] = "";
 	struct bpf_program program;
 	int status;
 
@@ -282,6 +283,9 @@ static enum nvc_result activate(struct nvc_file *file, const char *name, struct 
 			status == PCAP_ERROR_PERM_DENIED
 				? "; it takes root, or CAP_NET_RAW for the engine"
 				: "");
+	/* On a silent interface libpcap's own waiting has no end, whatever its timeout says. */
+	if (pcap_setnonblock(file->pcap, 1, why) != 0)
+		return nvc_fail(err, NVC_E_INVALID, "interface %s: %s", name, why);
 	if (pcap_get_tstamp_precision(file->pcap) != PCAP_TSTAMP_PRECISION_NANO)
 		return nvc_fail(
 			err, NVC_E_INVALID, "interface %s: has no times in nanoseconds", name);
@@ -341,8 +345,10 @@ enum nvc_result nvc_file_next(
 	do {
 		if (file->live && !file->patience.more(file->patience.self, false))
 			return NVC_E_CLOSED;
-		/* An interface waits by itself, and gives 0 when nothing came. */
 		result = pcap_next_ex(file->pcap, &header, &data);
+		/* An interface gives 0 when nothing came. */
+		if (result == 0 && !file->patience.more(file->patience.self, true))
+			return NVC_E_CLOSED;
 	} while (result == 0);
 	/* Who stops to follow a file does it in the middle of a packet, as often as not. */
 	if (result == PCAP_ERROR_BREAK || (file->growing && result != 1 && !ferror(file->growing)))
