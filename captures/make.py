@@ -4,7 +4,7 @@
 
     captures/make.py                        all that need neither a virtual machine nor privileges
     captures/make.py linux-host-nvmet ...   these; what has a "kernel" boots it under QEMU, an "interface" takes root
-    captures/make.py --tree DIR NAME        one with "tree", whose kernel nobody distributes
+    captures/make.py --uml FILE NAME        one with a "patch": its kernel is built by harness/vm/own_kernel.py
 """
 
 import argparse
@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(HERE)
 sys.path.insert(0, ROOT)
 
-from harness.vm import gate, host_story, kernel, linux_host, qemu, recording  # noqa: E402  (the path must be known first)
+from harness.vm import gate, host_story, linux_host, qemu, recording  # noqa: E402  (the path must be known first)
 from harness.vm.errors import GateError  # noqa: E402
 
 ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
@@ -46,19 +46,18 @@ def over_sockets(entry, directory, destination):
         run_case(entry, target.profile, destination)
 
 
-def request_for(entry, tree, directory):
+def request_for(entry, uml, directory):
     """request_for names the kernel of an entry, as `nvme-conform gate` would."""
-    if not entry.get("tree"):
+    if "patch" not in entry:
         return gate.Request(kernel=entry["kernel"], directory=directory)
-    if not tree:
-        raise GateError(f"{entry['file']}: its kernel has a patch and is not Debian's: build it and give it with --tree DIR")
-    image, modules, config = kernel.in_tree(tree)
-    return gate.Request(image=image, modules=modules, config=config, directory=directory)
+    if not uml:
+        raise GateError(f"{entry['file']}: its kernel is not Debian's: python3 -m harness.vm.own_kernel {entry['patch']} --flavour uml, then --uml FILE")
+    return gate.Request(uml=uml, directory=directory)
 
 
-def linux_target(entry, tree, directory, destination):
+def linux_target(entry, uml, directory, destination):
     """linux_target: the suite's host against nvmet."""
-    gate.gate(request_for(entry, tree, directory), lambda guest: run_case(entry, guest.profile, destination))
+    gate.gate(request_for(entry, uml, directory), lambda guest: run_case(entry, guest.profile, destination))
 
 
 def steps(entry, target, address):
@@ -102,7 +101,7 @@ def linux_alone(entry, directory, destination):
         record(entry, guest, "lo", steps(entry, guest.profile, recording.ADDRESS), destination)
 
 
-def make(entry, tree, destination):
+def make(entry, uml, destination):
     """make makes the capture of one entry."""
     with tempfile.TemporaryDirectory() as directory:
         if "interface" in entry:
@@ -110,7 +109,7 @@ def make(entry, tree, destination):
         elif "kernel" not in entry:
             run_case(entry, None, destination)
         elif "host" not in entry:
-            linux_target(entry, tree, directory, destination)
+            linux_target(entry, uml, directory, destination)
         elif entry["target"] == "reference":
             linux_host_at_reference(entry, directory, destination)
         else:
@@ -134,13 +133,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="file of the manifest (default: all that need nothing else)")
     parser.add_argument("--directory", default=HERE, help="where to put them (default: here)")
-    parser.add_argument("--tree", metavar="DIR", help="the kernel tree for an entry with \"tree\"")
+    parser.add_argument("--uml", metavar="FILE", help="the User-Mode Linux for an entry with a \"patch\"")
     words = parser.parse_args()
     with open(os.path.join(HERE, "manifest.json"), encoding="utf-8") as file:
         entries = json.load(file)["captures"]
     for entry in chosen(entries, words.names):
         try:
-            make(entry, words.tree, os.path.join(words.directory, entry["file"]))
+            make(entry, words.uml, os.path.join(words.directory, entry["file"]))
         except (GateError, OSError, subprocess.SubprocessError) as error:
             print(f"make.py: {entry['file']}: {error}", file=sys.stderr)
             return 1
