@@ -31,13 +31,15 @@ start_network() {
 	ip link set lo up
 	[ -e /conf/console.json ] && return
 	tries=0
-	until interface=$(ls /sys/class/net | grep -E '^(eth|vec)0$'); do
+	interface=eth0 # vec0 is that of User-Mode Linux
+	until [ -e /sys/class/net/$interface ]; do
+		[ -e /sys/class/net/vec0 ] && interface=vec0 && continue
 		tries=$((tries + 1))
 		[ $tries -gt 50 ] && give_up "no network interface"
 		sleep 0.1
 	done
-	ip addr add 10.0.2.15/24 dev "$interface"
-	ip link set "$interface" up
+	ip addr add 10.0.2.15/24 dev $interface
+	ip link set $interface up
 }
 
 load_psks() {
