@@ -3,6 +3,7 @@
 shown like a diff."""
 
 import json
+import os
 import re
 import secrets
 import sys
@@ -179,6 +180,13 @@ class Reenactment:
 def main(args):
     """main re-enacts each file: 0 as in the capture, 1 what differs violates a requirement, 4 it differs and violates nothing, 125 not
     everything could be done, 2 not a capture."""
+    if args.keylog and not os.path.isfile(args.keylog):
+        raise UsageError(f"--keylog {args.keylog}: no such file")
+    if not args.files:
+        raise UsageError("--against needs a capture: name a FILE")
+    for option in ("follow", "interface", "seconds", "output_dir"):
+        if getattr(args, option):
+            raise UsageError(f"--{option.replace('_', '-')} and --against exclude each other")
     redactor = Redactor()
     try:
         target = _target(args, redactor)

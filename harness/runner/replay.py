@@ -8,11 +8,7 @@ import signal
 import sys
 
 from . import catalogue as cat
-<<<<<<< HEAD
-from . import engine, options, reenact
-=======
-from . import engine, options, replay_reports, run
->>>>>>> replay
+from . import engine, options, reenact, replay_reports, run
 from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK, EXIT_TOOL, EXIT_USAGE, ToolError, UsageError
 from .redaction import Redactor
 from .terminal import Printer, clean
@@ -32,14 +28,11 @@ def add_arguments(parser):
     add("--judge", choices=("host", "controller", "both"), default="both", help="whose side is judged (default both)")
     add("--summary", action="store_true", help="violations and verdict only, not the conversation")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
-<<<<<<< HEAD
-    reenact.add_arguments(parser)
-=======
     add("--output-dir", metavar="DIR", help="also leave events.jsonl, results.json, ktap.txt and junit.xml there")
     add("--follow", action="store_true", help="go on where FILE ends for now, until Ctrl-C")
     add("-i", "--interface", metavar="IFACE", help="follow a network interface instead of a file")
     add("--seconds", type=options.seconds, metavar="N", help="end the following after N seconds")
->>>>>>> replay
+    reenact.add_arguments(parser)
     options.add_target_options(parser)
 
 
@@ -174,11 +167,6 @@ def _status_of(statuses):
 def _check(args):
     if args.keylog and not os.path.isfile(args.keylog):
         raise UsageError(f"--keylog {args.keylog}: no such file")
-<<<<<<< HEAD
-    if args.against:
-        return reenact.main(args)
-    reenact.refuse_alone(args)
-=======
     if args.interface and args.files:
         raise UsageError("--interface and a FILE exclude each other")
     if not args.interface and not args.files:
@@ -207,7 +195,6 @@ def _end_in_order(pool):
 
 def _judge(args, path, identities, printer, reports):
     """_judge has one file, or the interface (path None), judged, and returns its Replay and exit status."""
->>>>>>> replay
     as_json = args.output_format == "json"
     following = bool(args.follow or args.interface)
     show = not args.summary and not as_json
@@ -233,6 +220,9 @@ def _judge(args, path, identities, printer, reports):
 
 def main(args):
     """main runs `nvme-conform replay`: 0 judged and clean, 1 judged and violated, 125 could not judge, 2 not a capture."""
+    if args.against:
+        return reenact.main(args)
+    reenact.refuse_alone(args)
     _check(args)
     redactor = Redactor()
     identities = options.identities(args, redactor)
