@@ -2,7 +2,6 @@
 #include "capture/live.h"
 
 #include <pcap/pcap.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,9 +25,6 @@ struct taken {
 struct nvc_live {
 	pcap_t *pcap;
 	int link;
-	pthread_t thread;
-	bool running;
-	pthread_mutex_t lock; /* of what follows */
 	uint8_t *bytes;
 	size_t len, limit;
 	uint64_t frame;
@@ -49,7 +45,6 @@ static void on_packet(u_char *self, const struct pcap_pkthdr *header, const u_ch
 		.len = header->caplen,
 		.wire_len = header->len};
 
-	pthread_mutex_lock(&live->lock);
 	if (size_of(head.len) > live->limit - live->len) {
 		live->beyond++;
 	} else {
@@ -58,15 +53,13 @@ static void on_packet(u_char *self, const struct pcap_pkthdr *header, const u_ch
 		memcpy(live->bytes + live->len + sizeof(head), data, head.len);
 		live->len += size_of(head.len);
 	}
-	pthread_mutex_unlock(&live->lock);
 }
 
-static void *take(void *self)
+/* Takes what the kernel has by now; its buffer holds more than a case sends. */
+static void take(struct nvc_live *live)
 {
-	struct nvc_live *live = self;
-
-	pcap_loop(live->pcap, -1, on_packet, self);
-	return NULL;
+	while (pcap_dispatch(live->pcap, -1, on_packet, (u_char *)live) > 0)
+		;
 }
 
 /* ---- opening ---- */
@@ -135,7 +128,6 @@ struct nvc_live *nvc_live_open(
 		nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a live capture");
 		return NULL;
 	}
-	pthread_mutex_init(&live->lock, NULL);
 	live->limit = limit;
 	live->bytes = malloc(limit);
 	live->pcap = pcap_create(interface, why);
@@ -146,11 +138,8 @@ struct nvc_live *nvc_live_open(
 		result = activate(live, interface, err);
 	if (result == NVC_OK)
 		result = set_filter(live, filter, err);
-	if (result == NVC_OK) {
-		live->running = pthread_create(&live->thread, NULL, take, live) == 0;
-		if (!live->running)
-			result = nvc_fail(err, NVC_E_SYSTEM, "no thread for a live capture");
-	}
+	if (result == NVC_OK && pcap_setnonblock(live->pcap, 1, why) != 0)
+		result = nvc_fail(err, NVC_E_SYSTEM, "interface %s: %s", interface, why);
 	if (result == NVC_OK)
 		return live;
 	nvc_live_close(live);
@@ -161,13 +150,8 @@ void nvc_live_close(struct nvc_live *live)
 {
 	if (!live)
 		return;
-	if (live->running) {
-		pcap_breakloop(live->pcap);
-		pthread_join(live->thread, NULL);
-	}
 	if (live->pcap)
 		pcap_close(live->pcap);
-	pthread_mutex_destroy(&live->lock);
 	free(live->bytes);
 	free(live);
 }
@@ -188,22 +172,17 @@ static unsigned int dropped(struct nvc_live *live)
 
 void nvc_live_forget(struct nvc_live *live)
 {
-	pthread_mutex_lock(&live->lock);
+	take(live);
 	live->len = 0;
 	live->frame = 0;
 	live->beyond = 0;
 	live->forgotten = dropped(live);
-	pthread_mutex_unlock(&live->lock);
 }
 
 static uint64_t taken_so_far(struct nvc_live *live)
 {
-	uint64_t num;
-
-	pthread_mutex_lock(&live->lock);
-	num = live->frame + live->beyond;
-	pthread_mutex_unlock(&live->lock);
-	return num;
+	take(live);
+	return live->frame + live->beyond;
 }
 
 void nvc_live_settle(struct nvc_live *live)
@@ -223,14 +202,9 @@ void nvc_live_settle(struct nvc_live *live)
 bool nvc_live_next(struct nvc_live *live, size_t *at, struct nvc_packet *packet)
 {
 	struct taken head;
-	bool there;
 
-	pthread_mutex_lock(&live->lock);
-	there = *at < live->len;
-	pthread_mutex_unlock(&live->lock);
-	if (!there)
+	if (*at >= live->len)
 		return false;
-	/* What is there stays as it is: the thread writes behind it. */
 	memcpy(&head, live->bytes + *at, sizeof(head));
 	*packet = (struct nvc_packet){.frame = head.frame,
 		.time = head.time,
@@ -242,10 +216,5 @@ bool nvc_live_next(struct nvc_live *live, size_t *at, struct nvc_packet *packet)
 
 unsigned int nvc_live_lost(struct nvc_live *live)
 {
-	unsigned int num;
-
-	pthread_mutex_lock(&live->lock);
-	num = live->beyond + dropped(live) - live->forgotten;
-	pthread_mutex_unlock(&live->lock);
-	return num;
+	return live->beyond + dropped(live) - live->forgotten;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The packets of an interface, taken through libpcap by a thread of their own while something else goes on. */
+/* The packets of an interface, taken through libpcap: the kernel collects them while something else goes on. */
 #ifndef NVC_CAPTURE_LIVE_H
 #define NVC_CAPTURE_LIVE_H
 
@@ -30,7 +30,7 @@ bool nvc_live_next(struct nvc_live *live, size_t *at, struct nvc_packet *packet)
 /* nvc_live_lost returns how many packets are missing since nvc_live_forget: dropped by the kernel, or beyond the limit. */
 unsigned int nvc_live_lost(struct nvc_live *live);
 
-/* nvc_live_close ends the thread and frees `live`; NULL is allowed. */
+/* nvc_live_close ends the capture and frees `live`; NULL is allowed. */
 void nvc_live_close(struct nvc_live *live);
 
 #endif
