@@ -70,7 +70,8 @@ static enum nvc_result refuse(
 	switch (status) {
 	case PCAP_ERROR_PERM_DENIED:
 		return nvc_fail(err, NVC_E_INVALID,
-			"interface %s: capturing is not permitted; it takes root, or CAP_NET_RAW for the engine",
+			"interface %s: capturing is not permitted; it takes root, or CAP_NET_RAW "
+			"for the engine",
 			interface);
 	case PCAP_ERROR_NO_SUCH_DEVICE:
 		return nvc_fail(err, NVC_E_INVALID, "no interface is named '%s'", interface);
