@@ -289,7 +289,7 @@ CASE(disconnect, .id = "failure.host-leaves",
 CASE(admin_lost, .id = "failure.admin-connection-lost",
 	.title = "Whether the I/O queues end with the lost connection of their admin queue is on "
 		 "record",
-	.checks = {REQ_N_007}, .needs = NEED_AUTH | NEED_IO)
+	.checks = {REQ_N_007}, .needs = NEED_AUTH | NEED_IO, .slow = true)
 {
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
 	struct nvc_queue *io = connect_io(t, admin, 1, NULL);
