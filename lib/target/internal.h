@@ -194,6 +194,7 @@ struct nvc_target {
 	struct conn *conns;
 	struct controller *controllers;
 	struct psk_entry *psks;
+	bool psks_derived; /* the configured ones are in it */
 	struct sequence *sequences;
 	struct transaction *forgotten;			/* what a defect did not free */
 	struct nvc_dh_key *reused_dh[NVC_NUM_DHGROUPS]; /* defect dh-key-reused */
@@ -305,9 +306,8 @@ void nvc_psk_publish(struct nvc_target *target, struct psk_entry *entry);
 void nvc_psk_retire(struct nvc_target *target, const char *identity);
 const struct psk_entry *nvc_psk_find(const struct nvc_target *target, const char *identity);
 void nvc_psk_expire(struct nvc_target *target, uint64_t now);
-/* nvc_psk_add_configured puts all identities of a configured PSK into the ring. */
-enum nvc_result nvc_psk_add_configured(struct nvc_target *target, const struct host *host,
-	const char *subnqn, const struct nvc_tls_key *key);
+/* nvc_psk_check tells whether a configured PSK can be used; its identities are derived when the first handshake asks for one. */
+enum nvc_result nvc_psk_check(const struct nvc_tls_key *key, const char *hostnqn);
 /* The TLS call-backs of the service. */
 bool nvc_psk_for_tls(void *conn, const char *identity, struct nvc_secret *psk, uint8_t *hash_id);
 void nvc_psk_secured(void *conn, const char *identity, uint16_t suite);

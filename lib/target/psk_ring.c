@@ -73,30 +73,59 @@ struct psk_entry *nvc_psk_make(struct conn *conn, const struct transaction *tx)
 	return entry;
 }
 
-enum nvc_result nvc_psk_add_configured(struct nvc_target *target, const struct host *host,
-	const char *subnqn, const struct nvc_tls_key *key)
+/* Puts all identities of a configured PSK behind what the ring has. */
+static void add_configured(struct nvc_target *target, const struct host *host, const char *subnqn,
+	const struct nvc_tls_key *key)
 {
 	struct nvc_psk_params params = {.type = NVC_PSK_RETAINED,
 		.hostnqn = nvc_slice_str(host->nqn),
 		.subnqn = nvc_slice_str(subnqn)};
 	struct nvc_secret retained = {.len = 0};
-	enum nvc_result result = nvc_psk_retained(key, params.hostnqn, NVC_KDF_RFC8446, &retained);
+	struct psk_entry **tail = &target->psks;
 
+	while (*tail)
+		tail = &(*tail)->next;
+	if (nvc_psk_retained(key, params.hostnqn, NVC_KDF_RFC8446, &retained) != NVC_OK)
+		return; /* the configuration was refused: nvc_psk_check */
 	params.psk = nvc_secret_slice(&retained);
-	for (params.version = 0; result == NVC_OK && params.version <= 1; params.version++) {
+	for (params.version = 0; params.version <= 1; params.version++) {
 		for (int hash = NVC_HASH_SHA256; hash <= NVC_HASH_SHA384; hash++) {
-			struct psk_entry *entry;
-
 			params.hash_id = (uint8_t)hash;
-			entry = make_entry(target, &params, host->nqn, subnqn);
-			if (!entry) /* version 0 has no identity above 255 bytes */
-				continue;
-			entry->next = target->psks;
-			target->psks = entry;
+			*tail = make_entry(target, &params, host->nqn, subnqn);
+			if (*tail) /* version 0 has no identity above 255 bytes */
+				tail = &(*tail)->next;
 		}
 	}
 	nvc_secret_wipe(&retained);
+}
+
+enum nvc_result nvc_psk_check(const struct nvc_tls_key *key, const char *hostnqn)
+{
+	struct nvc_secret retained = {.len = 0};
+	enum nvc_result result =
+		nvc_psk_retained(key, nvc_slice_str(hostnqn), NVC_KDF_RFC8446, &retained);
+
+	nvc_secret_wipe(&retained);
 	return result;
+}
+
+/* Most targets of a run never see a handshake, and their derivations would cost more than all else that they begin with. */
+static void derive_configured(struct nvc_target *target)
+{
+	if (target->psks_derived)
+		return;
+	target->psks_derived = true;
+	for (size_t h = 0; h < target->num_hosts; h++) {
+		const struct host *host = &target->hosts[h];
+
+		for (size_t p = 0; p < host->num_psks; p++)
+			for (size_t s = 0; s < target->num_subsystems; s++)
+				if (!*host->psks[p].subnqn ||
+					strcmp(host->psks[p].subnqn, target->subsystems[s].nqn) ==
+						0)
+					add_configured(target, host, target->subsystems[s].nqn,
+						&host->psks[p].key);
+	}
 }
 
 static void unlink_entry(struct nvc_target *target, const struct psk_entry *entry)
@@ -197,8 +226,10 @@ const struct psk_entry *nvc_psk_find(const struct nvc_target *target, const char
 bool nvc_psk_for_tls(void *self, const char *identity, struct nvc_secret *psk, uint8_t *hash_id)
 {
 	struct conn *conn = self;
-	const struct psk_entry *entry = nvc_psk_find(conn->target, identity);
+	const struct psk_entry *entry;
 
+	derive_configured(conn->target);
+	entry = nvc_psk_find(conn->target, identity);
 	if (!entry) {
 		nvc_target_say(conn->target, "TLS refused: no PSK has the identity asked for");
 		return false;

@@ -53,8 +53,8 @@ static enum nvc_result add_subsystem(
 	return NVC_OK;
 }
 
-static enum nvc_result add_host(struct nvc_target *target, struct host *to,
-	const struct nvc_target_host *from, struct nvc_error *err)
+static enum nvc_result add_host(
+	struct host *to, const struct nvc_target_host *from, struct nvc_error *err)
 {
 	enum nvc_result result = NVC_OK;
 
@@ -80,10 +80,7 @@ static enum nvc_result add_host(struct nvc_target *target, struct host *to,
 		psk->key = from->psks[i].key;
 		if (!copy_nqn(psk->subnqn, from->psks[i].subnqn))
 			return nvc_fail(err, NVC_E_INVALID, "the NQN of a PSK is too long");
-		for (size_t s = 0; s < target->num_subsystems && result == NVC_OK; s++)
-			if (!*psk->subnqn || strcmp(psk->subnqn, target->subsystems[s].nqn) == 0)
-				result = nvc_psk_add_configured(
-					target, to, target->subsystems[s].nqn, &psk->key);
+		result = nvc_psk_check(&psk->key, to->nqn);
 	}
 	return result ? nvc_fail(err, result, "a configured PSK of %s cannot be used", to->nqn)
 		      : NVC_OK;
@@ -117,8 +114,7 @@ static enum nvc_result copy_config(
 		result = add_subsystem(
 			&target->subsystems[target->num_subsystems++], &config->subsystems[i], err);
 	for (size_t i = 0; i < config->num_hosts && result == NVC_OK; i++)
-		result = add_host(
-			target, &target->hosts[target->num_hosts++], &config->hosts[i], err);
+		result = add_host(&target->hosts[target->num_hosts++], &config->hosts[i], err);
 	for (size_t i = 0; i < num_ports; i++)
 		add_port(&target->ports[target->num_ports++],
 			config->num_ports ? &config->ports[i] : &permissive);
