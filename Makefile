@@ -233,6 +233,12 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 unit: $(UNIT) seeds ## the unit tests of lib/
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
 
+# With the million connections for which `make check` has no time, and the golden captures cut and bent at every byte.
+.PHONY: broken-captures
+broken-captures: $(ENGINE) $(BUILD)/tests/test_golden ## hostile captures: a million connections, golden ones cut and bent at every byte
+	cd tests/runner && NVME_CONFORM_ENGINE=$(abspath $(ENGINE)) BROKEN_CAPTURES_CONNECTIONS=1000000 $(PYTHON) -m unittest -v test_broken_captures
+	GOLDEN_STRIDE=1 CK_TIMEOUT_MULTIPLIER=60 $(BUILD)/tests/test_golden
+
 .PHONY: wireshark
 wireshark: $(ENGINE) ## compare what tshark shows of our captures with their bytes, where tshark is installed
 	NVME_CONFORM_ENGINE=$(abspath $(ENGINE)) $(PYTHON) tests/capture/test_wireshark.py

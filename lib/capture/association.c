@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/scatter.h"
+
 enum { NUM_BUCKETS = 1024 };
 
 struct nvc_associations {
+	struct nvc_scatter scatter;
 	struct nvc_association *all[NVC_MAX_ASSOCIATIONS]; /* by number modulo their number */
 	struct nvc_association *newest[NUM_BUCKETS];
 	unsigned int last;
@@ -14,20 +17,18 @@ struct nvc_associations {
 
 struct nvc_associations *nvc_associations_new(void)
 {
-	return calloc(1, sizeof(struct nvc_associations));
+	struct nvc_associations *table = calloc(1, sizeof(*table));
+
+	if (table)
+		table->scatter = nvc_scatter_new();
+	return table;
 }
 
-/* FNV-1a over both names and the NUL between them. */
-static size_t bucket_of(struct nvc_slice hostnqn, struct nvc_slice subnqn)
+static size_t bucket_of(
+	const struct nvc_associations *table, struct nvc_slice hostnqn, struct nvc_slice subnqn)
 {
-	uint32_t hash = 0x811c9dc5;
-
-	for (size_t i = 0; i < hostnqn.len; i++)
-		hash = (hash ^ hostnqn.data[i]) * 0x01000193;
-	hash *= 0x01000193;
-	for (size_t i = 0; i < subnqn.len; i++)
-		hash = (hash ^ subnqn.data[i]) * 0x01000193;
-	return hash % NUM_BUCKETS;
+	return (3 * nvc_scatter(&table->scatter, hostnqn) + nvc_scatter(&table->scatter, subnqn)) %
+	       NUM_BUCKETS;
 }
 
 static void drop(struct nvc_associations *table, struct nvc_association *gone)
@@ -74,7 +75,7 @@ struct nvc_association *nvc_association_add(
 	if (*place)
 		drop(table, *place);
 	*place = added;
-	added->bucket = bucket_of(nvc_slice_str(hostnqn), nvc_slice_str(subnqn));
+	added->bucket = bucket_of(table, nvc_slice_str(hostnqn), nvc_slice_str(subnqn));
 	added->older = table->newest[added->bucket];
 	if (added->older)
 		added->older->newer = added;
@@ -108,7 +109,7 @@ struct nvc_association *nvc_association_by_cntlid(
 	struct nvc_associations *table, const char *hostnqn, const char *subnqn, uint16_t cntlid)
 {
 	const struct nvc_slice host = nvc_slice_str(hostnqn), sub = nvc_slice_str(subnqn);
-	struct nvc_association *at = table->newest[bucket_of(host, sub)];
+	struct nvc_association *at = table->newest[bucket_of(table, host, sub)];
 
 	while (at && !(at->has_cntlid && at->cntlid == cntlid && is_between(at, host, sub)))
 		at = at->older;
@@ -135,7 +136,7 @@ struct nvc_association *nvc_association_by_psk(
 	struct nvc_associations *table, const struct nvc_psk_identity *identity, unsigned int *psk)
 {
 	struct nvc_association *newest =
-		table->newest[bucket_of(identity->hostnqn, identity->subnqn)];
+		table->newest[bucket_of(table, identity->hostnqn, identity->subnqn)];
 	const struct nvc_slice none = {0};
 
 	for (struct nvc_association *at = newest; at; at = at->older) {

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/scatter.h"
 #include "crypto/hash.h"
 #include "wire/auth.h"
 
-enum { NUM_BUCKETS = 1024, NOBODY = 0x7fffffff };
+enum { NUM_BUCKETS = 4096, NOBODY = 0x7fffffff };
 
 struct row {
 	uint8_t random[NVC_TLS_RANDOM_LEN];
@@ -16,6 +17,7 @@ struct row {
 };
 
 struct nvc_keylog {
+	struct nvc_scatter scatter;
 	uint32_t buckets[NUM_BUCKETS];
 	struct row *rows;
 	size_t num, cap;
@@ -25,9 +27,11 @@ struct nvc_keylog *nvc_keylog_new(void)
 {
 	struct nvc_keylog *keylog = calloc(1, sizeof(*keylog));
 
-	if (keylog)
-		for (size_t i = 0; i < NUM_BUCKETS; i++)
-			keylog->buckets[i] = NOBODY;
+	if (!keylog)
+		return NULL;
+	keylog->scatter = nvc_scatter_new();
+	for (size_t i = 0; i < NUM_BUCKETS; i++)
+		keylog->buckets[i] = NOBODY;
 	return keylog;
 }
 
@@ -41,14 +45,15 @@ void nvc_keylog_free(struct nvc_keylog *keylog)
 	free(keylog);
 }
 
-static size_t bucket_of(const uint8_t *random)
+static size_t bucket_of(const struct nvc_keylog *keylog, const uint8_t *random)
 {
-	return nvc_get_le(random, 4) % NUM_BUCKETS;
+	return nvc_scatter(&keylog->scatter, nvc_slice_of(random, NVC_TLS_RANDOM_LEN)) %
+	       NUM_BUCKETS;
 }
 
 static struct row *find(const struct nvc_keylog *keylog, const uint8_t *random)
 {
-	uint32_t at = keylog->buckets[bucket_of(random)];
+	uint32_t at = keylog->buckets[bucket_of(keylog, random)];
 
 	while (at != NOBODY && memcmp(keylog->rows[at].random, random, NVC_TLS_RANDOM_LEN) != 0)
 		at = keylog->rows[at].next;
@@ -78,7 +83,7 @@ const struct nvc_secret *nvc_keylog_exponent(
 static struct row *add_row(struct nvc_keylog *keylog, const uint8_t *random)
 {
 	size_t cap = keylog->cap ? keylog->cap * 2 : 16;
-	size_t bucket = bucket_of(random);
+	size_t bucket = bucket_of(keylog, random);
 	struct row *rows;
 
 	if (keylog->num == NVC_KEYLOG_MAX)

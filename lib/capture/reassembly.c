@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/scatter.h"
+
 enum {
 	NUM_BUCKETS = 4096,
 	MAX_PENDING_SEGMENTS = 1024, /* of one direction: the list is walked */
@@ -42,6 +44,7 @@ struct entry {
 
 struct nvc_reassembly {
 	struct nvc_reassembly_sink sink;
+	struct nvc_scatter scatter;
 	struct entry *buckets[NUM_BUCKETS];
 	struct entry *newest, *oldest;
 	size_t num_entries, pending_len;
@@ -51,21 +54,28 @@ struct nvc_reassembly *nvc_reassembly_new(const struct nvc_reassembly_sink *sink
 {
 	struct nvc_reassembly *reassembly = calloc(1, sizeof(*reassembly));
 
-	if (reassembly)
-		reassembly->sink = *sink;
+	if (!reassembly)
+		return NULL;
+	reassembly->sink = *sink;
+	reassembly->scatter = nvc_scatter_new();
 	return reassembly;
 }
 
 /* ---- the table ---- */
 
 /* The same for both directions. */
-static size_t bucket_of(const struct nvc_tcp_ends *ends)
+static size_t bucket_of(const struct nvc_reassembly *reassembly, const struct nvc_tcp_ends *ends)
 {
-	uint32_t sum = (uint32_t)ends->port[0] * ends->port[1] + ends->port[0] + ends->port[1];
+	uint64_t sum = 0;
 
-	for (size_t i = 0; i < 16; i++)
-		sum += (uint32_t)(ends->address[0][i] + ends->address[1][i]) << i % 8 * 2;
-	return (sum ^ sum >> 12) % NUM_BUCKETS;
+	for (int i = 0; i < 2; i++) {
+		uint8_t end[sizeof(ends->address[i]) + sizeof(ends->port[i])];
+
+		memcpy(end, ends->address[i], sizeof(ends->address[i]));
+		memcpy(end + sizeof(ends->address[i]), &ends->port[i], sizeof(ends->port[i]));
+		sum += nvc_scatter(&reassembly->scatter, NVC_SLICE(end));
+	}
+	return sum % NUM_BUCKETS;
 }
 
 static bool same_end(const struct nvc_tcp_ends *a, int i, const struct nvc_tcp_ends *b, int j)
@@ -77,7 +87,7 @@ static bool same_end(const struct nvc_tcp_ends *a, int i, const struct nvc_tcp_e
 static struct entry *find(
 	const struct nvc_reassembly *reassembly, const struct nvc_tcp_ends *ends, int *side)
 {
-	struct entry *entry = reassembly->buckets[bucket_of(ends)];
+	struct entry *entry = reassembly->buckets[bucket_of(reassembly, ends)];
 
 	for (; entry; entry = entry->chain) {
 		const struct nvc_tcp_ends *known = &entry->conn.ends;
@@ -161,7 +171,7 @@ static void finish(struct nvc_reassembly *reassembly, struct entry *entry)
 
 static void forget(struct nvc_reassembly *reassembly, struct entry *entry)
 {
-	struct entry **place = &reassembly->buckets[bucket_of(&entry->conn.ends)];
+	struct entry **place = &reassembly->buckets[bucket_of(reassembly, &entry->conn.ends)];
 
 	finish(reassembly, entry);
 	while (*place != entry)
@@ -185,7 +195,7 @@ static struct entry *add(struct nvc_reassembly *reassembly, const struct nvc_seg
 {
 	const bool answer = (segment->flags & NVC_TCP_SYN) && (segment->flags & NVC_TCP_ACK);
 	struct entry *entry = calloc(1, sizeof(*entry));
-	size_t bucket = bucket_of(&segment->ends);
+	size_t bucket = bucket_of(reassembly, &segment->ends);
 
 	if (!entry)
 		return NULL;

@@ -38,19 +38,31 @@ void nvc_replay_cannot_judge(struct nvc_replay_state *replay, unsigned int conn,
 		snprintf(replay->result->reason, sizeof(replay->result->reason), "%s", why);
 }
 
-/* Gives up the rest of a connection that holds NVMe/TCP. */
+/* A part of a connection that holds NVMe/TCP is not judged. */
+static void leave_out(struct nvc_flow *flow, const char *why)
+{
+	if (!flow->unjudged)
+		flow->replay->result->unjudged++;
+	flow->unjudged = true;
+	nvc_replay_cannot_judge(flow->replay, flow->id, why);
+}
+
+/* Gives up the rest of it, of both sides. */
 static void give_up(struct nvc_flow *flow, const char *why)
 {
-	struct nvc_replay_state *replay = flow->replay;
-
-	if (!flow->unjudged)
-		replay->result->unjudged++;
-	flow->unjudged = true;
 	flow->kind = NVC_FLOW_GIVEN_UP;
 	if (flow->observed)
-		nvc_observer_forget(replay->observer, flow->id);
+		nvc_observer_forget(flow->replay->observer, flow->id);
 	flow->observed = false;
-	nvc_replay_cannot_judge(replay, flow->id, why);
+	leave_out(flow, why);
+}
+
+static void on_lost(void *self, unsigned int conn, const char *why)
+{
+	const struct nvc_replay_state *replay = self;
+
+	(void)conn;
+	leave_out(replay->current, why);
 }
 
 uint64_t nvc_replay_frame(const struct nvc_replay_state *replay, unsigned int packet)
@@ -525,6 +537,7 @@ static enum nvc_result set_up(struct nvc_replay_state *replay,
 	const struct nvc_observer_sink watch = {.self = replay,
 		.violation = on_violation,
 		.packet = options->brief ? NULL : on_packet,
+		.lost = on_lost,
 		.connected = nvc_check_connected,
 		.message = nvc_check_message};
 	const struct nvc_reassembly_sink parts = {

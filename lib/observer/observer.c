@@ -191,6 +191,8 @@ static void lose(struct nvc_obs_conn *conn, enum nvc_direction direction, const 
 		nvc_obs_host_is_bent(conn, why);
 	else
 		tell_event(conn, NVC_OBSERVED_NOTE, direction, why);
+	if (conn->observer->sink.lost)
+		conn->observer->sink.lost(conn->observer->sink.self, conn->id, why);
 }
 
 static void bad_length(struct nvc_obs_conn *conn, enum nvc_direction direction, struct nvc_slice in)

@@ -67,6 +67,8 @@ struct nvc_observer_sink {
 	void (*violation)(void *self, enum req_id req, const char *expected, const char *seen,
 		unsigned int packet, unsigned int conn);
 	void (*packet)(void *self, const struct nvc_observed_packet *packet);
+	/* The rest of what one side of `conn` sends cannot be told apart any more, and is not judged. */
+	void (*lost)(void *self, unsigned int conn, const char *why);
 	void (*connected)(void *self, const struct nvc_observed_connect *connect);
 	void (*message)(void *self, const struct nvc_observed_message *message);
 	/* A Challenge has a value which no other one may have: C1 (C-124), S1 towards this host (C-123), or the public value

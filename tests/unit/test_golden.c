@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The library call of replay over the golden captures: each gets the verdict that captures/manifest.json explains. */
+/*
+ * The library call of replay over the golden captures: each gets the verdict that captures/manifest.json explains; cut or bent
+ * anywhere it never crashes, and cut it never blames anybody for what the whole does not.
+ */
 #include <jansson.h>
 
 #include "capture_frames.h"
@@ -90,10 +93,159 @@ START_TEST(verdicts)
 }
 END_TEST
 
+/* ---- hostile ---- */
+
+/* A prime, so that all offsets within words and blocks have their turn; `make broken-captures` takes every byte. */
+static size_t stride(void)
+{
+	const char *wanted = getenv("GOLDEN_STRIDE");
+	const long value = wanted ? strtol(wanted, NULL, 10) : 509;
+
+	ck_assert_int_gt(value, 0);
+	return (size_t)value;
+}
+
+static size_t load(const json_t *entry, uint8_t **bytes)
+{
+	char path[4096];
+	FILE *in;
+	long len;
+
+	snprintf(path, sizeof(path), "%s/%s", NVC_CAPTURES, text(entry, "file"));
+	in = fopen(path, "rb");
+	ck_assert_msg(in != NULL, "%s cannot be opened", path);
+	ck_assert_int_eq(fseek(in, 0, SEEK_END), 0);
+	len = ftell(in);
+	ck_assert_int_gt(len, 0);
+	rewind(in);
+	*bytes = malloc((size_t)len);
+	ck_assert_ptr_nonnull(*bytes);
+	ck_assert_uint_eq(fread(*bytes, 1, (size_t)len, in), (size_t)len);
+	fclose(in);
+	return (size_t)len;
+}
+
+/* The same packets as classic pcap, which has no secrets. */
+static size_t as_pcap(uint8_t *pcapng, size_t len, uint8_t **out)
+{
+	struct nvc_file *in = NULL;
+	struct nvc_packet packet;
+	struct nvc_error err = {0};
+	uint8_t *at;
+
+	ck_assert_msg(nvc_file_open(memory_file(nvc_slice_of(pcapng, len)), &in, &err) == NVC_OK,
+		"%s", err.text);
+	/* A packet has 16 bytes of header here, and more than that in a pcapng. */
+	*out = at = malloc(24 + len);
+	ck_assert_ptr_nonnull(at);
+	put32(&at, 0xa1b2c3d4);
+	put32(&at, 2 | 4u << 16);
+	put32(&at, 0);
+	put32(&at, 0);
+	put32(&at, 262144);
+	put32(&at, (uint32_t)nvc_file_link(in));
+	while (nvc_file_next(in, &packet, &err) == NVC_OK) {
+		put32(&at, (uint32_t)(packet.time / 1000000000u));
+		put32(&at, (uint32_t)(packet.time % 1000000000u / 1000));
+		put32(&at, (uint32_t)packet.data.len);
+		put32(&at, (uint32_t)packet.wire_len);
+		memcpy(at, packet.data.data, packet.data.len);
+		at += packet.data.len;
+	}
+	nvc_file_close(in);
+	return (size_t)(at - *out);
+}
+
+static void assert_blames_no_more(const json_t *entry, const struct told *told, size_t len)
+{
+	if (told->read != NVC_OK) {
+		ck_assert_msg(told->err.text[0] != '\0', "%s, %zu bytes: refused without a reason",
+			text(entry, "file"), len);
+		return;
+	}
+	ck_assert(told->result.verdict != NVC_REPLAY_CANNOT_JUDGE || told->result.reason[0]);
+	for (int req = REQ_NONE + 1; req < NUM_REQS; req++)
+		ck_assert_msg(!told->result.violations[req] ||
+				      nvc_requirement((enum req_id)req)->level != NVC_LEVEL_SHALL ||
+				      is_listed(json_object_get(entry, "violations"),
+					      nvc_requirement((enum req_id)req)->id),
+			"%s, %zu bytes: %s", text(entry, "file"), len,
+			nvc_requirement((enum req_id)req)->id);
+}
+
+static size_t cut_everywhere(const json_t *entry, const uint8_t *bytes, size_t len)
+{
+	static struct told told;
+	size_t unclean = 0;
+
+	for (size_t part = 1; part < len; part += stride()) {
+		/* Memory of the exact size, so that a read past it is seen. */
+		uint8_t *exact = malloc(part);
+
+		ck_assert_ptr_nonnull(exact);
+		memcpy(exact, bytes, part);
+		replay(nvc_slice_of(exact, part), &told);
+		free(exact);
+		assert_blames_no_more(entry, &told, part);
+		unclean += told.read != NVC_OK || told.result.verdict != NVC_REPLAY_CLEAN;
+	}
+	return unclean;
+}
+
+/* Of all cuts only those where a packet ends may go unnoticed. */
+START_TEST(cut)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(entries, i, entry)
+	{
+		uint8_t *pcapng, *pcap;
+		const size_t len = load(entry, &pcapng), pcap_len = as_pcap(pcapng, len, &pcap);
+
+		ck_assert_uint_gt(cut_everywhere(entry, pcapng, len), len / stride() * 9 / 10);
+		ck_assert_uint_gt(
+			cut_everywhere(entry, pcap, pcap_len), pcap_len / stride() * 9 / 10);
+		free(pcapng);
+		free(pcap);
+	}
+}
+END_TEST
+
+/* Lengths of blocks, options, packets, headers, PDUs, messages and TLS records are all somewhere. */
+START_TEST(bent)
+{
+	static const uint8_t values[][4] = {
+		{0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0}, {0xff, 0xff, 0xff, 0x7f}, {1, 0, 0, 0}};
+	static struct told told;
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(entries, i, entry)
+	{
+		uint8_t *bytes, kept[4];
+		const size_t len = load(entry, &bytes);
+
+		for (size_t at = (size_t)_i; at + sizeof(kept) <= len; at += stride()) {
+			memcpy(kept, bytes + at, sizeof(kept));
+			memcpy(bytes + at, values[_i], sizeof(kept));
+			replay(nvc_slice_of(bytes, len), &told);
+			memcpy(bytes + at, kept, sizeof(kept));
+			ck_assert(told.read == NVC_OK
+					  ? told.result.verdict != NVC_REPLAY_CANNOT_JUDGE ||
+						    told.result.reason[0]
+					  : told.err.text[0]);
+		}
+		free(bytes);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("golden captures");
-	TCase *core = tcase_create("core");
+	TCase *core = tcase_create("core"),
+	      *hostile[] = {tcase_create("cut"), tcase_create("bent")};
 	SRunner *runner;
 	int failed;
 
@@ -101,6 +253,13 @@ int main(void)
 	tcase_add_checked_fixture(core, setup, teardown);
 	tcase_add_test(core, verdicts);
 	suite_add_tcase(suite, core);
+	for (size_t i = 0; i < 2; i++) {
+		tcase_set_timeout(hostile[i], 60);
+		tcase_add_checked_fixture(hostile[i], setup, teardown);
+		suite_add_tcase(suite, hostile[i]);
+	}
+	tcase_add_test(hostile[0], cut);
+	tcase_add_loop_test(hostile[1], bent, 0, 4);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
