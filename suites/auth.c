@@ -334,12 +334,7 @@ CASE(pipelined, .id = "auth.pipelined",
 	.checks = {REQ_N_002}, .needs = NEED_AUTH)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
-	const struct nvc_cmd_auth receive = {.head.opc = NVC_OPC_FABRICS,
-		.fctype = NVC_FCTYPE_AUTH_RECEIVE,
-		.spsp0 = NVC_SPSP0,
-		.spsp1 = NVC_SPSP1,
-		.secp = NVC_SECP,
-		.length = 4096};
+	const struct nvc_cmd_auth receive = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_RECEIVE, 4096);
 	const struct nvc_command command = {
 		.layout = &nvc_cmd_auth_receive_layout, .fields = &receive, .in_len = 4096};
 	struct nvc_queue *admin = connect_admin(t, host);

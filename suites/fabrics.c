@@ -35,19 +35,12 @@ CASE(fctype, .id = "fabrics.unknown-fctype",
 
 /* ---- SGL ---- */
 
-static const struct nvc_cmd_auth auth_send = {.head.opc = NVC_OPC_FABRICS,
-	.fctype = NVC_FCTYPE_AUTH_SEND,
-	.spsp0 = NVC_SPSP0,
-	.spsp1 = NVC_SPSP1,
-	.secp = NVC_SECP,
-	.length = 72};
-
 /* An Authentication Send of `len` zeros with a bent SQE; its answer is judged. */
 static void expect_send_refused(struct test *t, enum req_id req, size_t len, bool r2t,
 	const struct nvc_bends *bends, const char *expected, struct codes statuses)
 {
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY));
-	struct nvc_cmd_auth fields = auth_send;
+	const struct nvc_cmd_auth fields = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_SEND, (uint32_t)len);
 	const struct nvc_command command = {.layout = &nvc_cmd_auth_send_layout,
 		.fields = &fields,
 		.out = zeros(len),
@@ -55,7 +48,6 @@ static void expect_send_refused(struct test *t, enum req_id req, size_t len, boo
 		.bends = bends};
 	struct nvc_completion done = {0};
 
-	fields.length = (uint32_t)len;
 	if (command_answer(t, req, admin, &command, &done))
 		expect_answer_status(t, req, &done, expected, statuses);
 }
@@ -121,12 +113,7 @@ CASE(receive_length, .id = "fabrics.receive-length",
 {
 	struct nvc_auth *auth = transaction(
 		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
-	const struct nvc_cmd_auth receive = {.head.opc = NVC_OPC_FABRICS,
-		.fctype = NVC_FCTYPE_AUTH_RECEIVE,
-		.spsp0 = NVC_SPSP0,
-		.spsp1 = NVC_SPSP1,
-		.secp = NVC_SECP,
-		.length = 4096};
+	const struct nvc_cmd_auth receive = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_RECEIVE, 4096);
 	const struct nvc_command command = {.layout = &nvc_cmd_auth_receive_layout,
 		.fields = &receive,
 		.in_len = 4096,
@@ -147,12 +134,7 @@ CASE(tail, .id = "fabrics.receive-tail",
 {
 	struct nvc_auth *auth = transaction(
 		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
-	const struct nvc_cmd_auth receive = {.head.opc = NVC_OPC_FABRICS,
-		.fctype = NVC_FCTYPE_AUTH_RECEIVE,
-		.spsp0 = NVC_SPSP0,
-		.spsp1 = NVC_SPSP1,
-		.secp = NVC_SECP,
-		.length = 8192};
+	const struct nvc_cmd_auth receive = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_RECEIVE, 8192);
 	const struct nvc_command command = {
 		.layout = &nvc_cmd_auth_receive_layout, .fields = &receive, .in_len = 8192};
 	const size_t len = 16 + 32 + 256; /* of a Challenge for SHA-256 and ffdhe2048 */
@@ -172,12 +154,11 @@ CASE(tl_zero, .id = "fabrics.send-nothing",
 	.title = "What becomes of an Authentication Send of no bytes is on record",
 	.checks = {REQ_C_078}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
 {
-	struct nvc_cmd_auth fields = auth_send;
+	const struct nvc_cmd_auth fields = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_SEND, 0);
 	const struct nvc_command command = {.layout = &nvc_cmd_auth_send_layout, .fields = &fields};
 	struct nvc_queue *admin = connect_admin(t, host_as(t, ORDINARY));
 	struct nvc_completion done = {0};
 
-	fields.length = 0;
 	if (command_answer(t, REQ_C_078, admin, &command, &done))
 		expect_true(t, REQ_C_078, done.status != NVC_SC_SUCCESS, "an error status",
 			"status %03Xh %s", done.status, nvc_status_name(done.status));

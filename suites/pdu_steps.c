@@ -143,12 +143,7 @@ struct nvc_slice zeros(size_t len)
 uint16_t submit_send(struct test *t, struct nvc_queue *queue, size_t len, bool r2t,
 	const struct nvc_bends *bends)
 {
-	const struct nvc_cmd_auth fields = {.head.opc = NVC_OPC_FABRICS,
-		.fctype = NVC_FCTYPE_AUTH_SEND,
-		.spsp0 = NVC_SPSP0,
-		.spsp1 = NVC_SPSP1,
-		.secp = NVC_SECP,
-		.length = (uint32_t)len};
+	const struct nvc_cmd_auth fields = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_SEND, (uint32_t)len);
 
 	return submit(t, queue,
 		&(const struct nvc_command){.layout = &nvc_cmd_auth_send_layout,

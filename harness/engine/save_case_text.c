@@ -64,21 +64,15 @@ bool sqe_is_ordinary(const struct saving *saving, const struct nvc_script_step *
 	const struct nvc_layout *layout =
 		send ? &nvc_cmd_auth_send_layout : &nvc_cmd_auth_receive_layout;
 	const uint32_t length = send ? (uint32_t)command->bytes.len : NVC_AUTH_RECEIVE_LEN;
-	struct nvc_cmd_auth fields = {
-		.head = {.opc = NVC_OPC_FABRICS,
-			.flags = NVC_PSDT_SGL_01B,
-			.sgl_len = length,
-			.sgl_id = command->in_capsule ? NVC_SGL_IN_CAPSULE : NVC_SGL_TRANSPORT},
-		.fctype = command->sqe[4],
-		.spsp0 = NVC_SPSP0,
-		.spsp1 = NVC_SPSP1,
-		.secp = NVC_SECP,
-		.length = length};
+	struct nvc_cmd_auth fields = nvc_cmd_auth_of(command->sqe[4], length);
 	uint8_t sqe[NVC_SQE_LEN] = {0};
 	struct nvc_writer writer = nvc_writer_over(sqe, sizeof(sqe));
 
 	(void)saving;
+	fields.head.flags = NVC_PSDT_SGL_01B;
 	fields.head.cid = (uint16_t)nvc_get_le(command->sqe + 2, 2);
+	fields.head.sgl_len = length;
+	fields.head.sgl_id = command->in_capsule ? NVC_SGL_IN_CAPSULE : NVC_SGL_TRANSPORT;
 	return nvc_encode(layout, &fields, NULL, &writer) == NVC_OK &&
 	       memcmp(sqe, command->sqe, sizeof(sqe)) == 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
+#include "crypto/hkdf.h"
 #include "wire/auth.h"
 
 enum {
@@ -87,28 +88,12 @@ void nvc_tls13_free(struct nvc_tls13 *tls)
 
 /* ---- keys ---- */
 
-/* HKDF-Expand-Label with an empty context (RFC 8446, 7.1). One block of HMAC is enough: `len` is at most the hash's. */
-static enum nvc_result expand_label(uint8_t hash_id, const struct nvc_secret *secret,
+/* What the side's secret gives under `label` (RFC 8446, 7.1 to 7.3). */
+static enum nvc_result derive(const struct nvc_tls13 *tls, const struct side *side,
 	const char *label, size_t len, struct nvc_secret *out)
 {
-	uint8_t info[64];
-	struct nvc_writer writer = nvc_writer_over(info, sizeof(info));
-	struct nvc_slice part;
-	enum nvc_result result;
-
-	nvc_write_le(&writer, 0, 1);
-	nvc_write_le(&writer, len, 1);
-	nvc_write_le(&writer, 6 + strlen(label), 1);
-	nvc_write_bytes(&writer, nvc_slice_str("tls13 "));
-	nvc_write_bytes(&writer, nvc_slice_str(label));
-	nvc_write_le(&writer, 0, 1);
-	nvc_write_le(&writer, 1, 1); /* the number of HMAC's block */
-	part = nvc_writer_slice(&writer);
-	result = nvc_hmac(hash_id, nvc_secret_slice(secret), &part, 1, out);
-	if (result == NVC_OK)
-		result = out->len < len ? NVC_E_INVALID
-					: nvc_secret_set(out, nvc_slice_of(out->data, len));
-	return result;
+	return nvc_hkdf_expand_label(tls->hash_id, nvc_secret_slice(&side->secret), label,
+		nvc_slice_of(NULL, 0), len, NVC_KDF_RFC8446, out);
 }
 
 /* Makes key and IV of the side's secret and begins to count records anew. */
@@ -120,9 +105,8 @@ static bool set_keys(struct nvc_tls13 *tls, struct side *side)
 
 	if (!side->cipher)
 		side->cipher = EVP_CIPHER_CTX_new();
-	done = side->cipher &&
-	       expand_label(tls->hash_id, &side->secret, "key", key_len, &key) == NVC_OK &&
-	       expand_label(tls->hash_id, &side->secret, "iv", IV_LEN, &iv) == NVC_OK &&
+	done = side->cipher && derive(tls, side, "key", key_len, &key) == NVC_OK &&
+	       derive(tls, side, "iv", IV_LEN, &iv) == NVC_OK &&
 	       EVP_DecryptInit_ex(side->cipher, tls->algorithm, NULL, key.data, NULL) == 1;
 	memcpy(side->iv, iv.data, IV_LEN);
 	side->number = 0;
@@ -136,8 +120,7 @@ static bool update_keys(struct nvc_tls13 *tls, struct side *side)
 	struct nvc_secret next = {0};
 	bool done;
 
-	done = expand_label(tls->hash_id, &side->secret, "traffic upd", side->secret.len, &next) ==
-	       NVC_OK;
+	done = derive(tls, side, "traffic upd", side->secret.len, &next) == NVC_OK;
 	side->secret = next;
 	nvc_secret_wipe(&next);
 	return done && set_keys(tls, side);

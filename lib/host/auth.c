@@ -86,12 +86,8 @@ void nvc_auth_renew(struct nvc_auth *auth)
 enum nvc_result nvc_auth_submit_raw(
 	struct nvc_auth *auth, struct nvc_slice message, uint16_t *tag, struct nvc_error *err)
 {
-	const struct nvc_cmd_auth fields = {.head.opc = NVC_OPC_FABRICS,
-		.fctype = NVC_FCTYPE_AUTH_SEND,
-		.spsp0 = NVC_SPSP0,
-		.spsp1 = NVC_SPSP1,
-		.secp = NVC_SECP,
-		.length = (uint32_t)message.len};
+	const struct nvc_cmd_auth fields =
+		nvc_cmd_auth_of(NVC_FCTYPE_AUTH_SEND, (uint32_t)message.len);
 	const struct nvc_command command = {.layout = &nvc_cmd_auth_send_layout,
 		.fields = &fields,
 		.out = message,

@@ -11,12 +11,7 @@ enum { SUCCESS1_HEAD_LEN = 16 }; /* what a target sends that leaves out an R2 wh
 
 enum nvc_result nvc_auth_submit_receive(struct nvc_auth *auth, uint16_t *tag, struct nvc_error *err)
 {
-	const struct nvc_cmd_auth fields = {.head.opc = NVC_OPC_FABRICS,
-		.fctype = NVC_FCTYPE_AUTH_RECEIVE,
-		.spsp0 = NVC_SPSP0,
-		.spsp1 = NVC_SPSP1,
-		.secp = NVC_SECP,
-		.length = auth->al};
+	const struct nvc_cmd_auth fields = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_RECEIVE, auth->al);
 	const struct nvc_command command = {.layout = &nvc_cmd_auth_receive_layout,
 		.fields = &fields,
 		.in_len = auth->al,

@@ -158,6 +158,16 @@ const struct nvc_layout nvc_cmd_fabrics_layout =
 
 enum { OPC_AT = 0, FCTYPE_AT = 4 };
 
+struct nvc_cmd_auth nvc_cmd_auth_of(uint8_t fctype, uint32_t length)
+{
+	return (struct nvc_cmd_auth){.head.opc = NVC_OPC_FABRICS,
+		.fctype = fctype,
+		.spsp0 = NVC_SPSP0,
+		.spsp1 = NVC_SPSP1,
+		.secp = NVC_SECP,
+		.length = length};
+}
+
 const struct nvc_layout *nvc_cmd_layout(struct nvc_slice sqe)
 {
 	if (sqe.len <= FCTYPE_AT || sqe.data[OPC_AT] != NVC_OPC_FABRICS)

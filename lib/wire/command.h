@@ -145,6 +145,10 @@ extern const struct nvc_layout nvc_cmd_connect_layout, nvc_cmd_property_get_layo
 	nvc_cmd_property_set_layout, nvc_cmd_auth_send_layout, nvc_cmd_auth_receive_layout,
 	nvc_cmd_disconnect_layout, nvc_cmd_nvme_layout, nvc_cmd_fabrics_layout;
 
+/* nvc_cmd_auth_of returns the fields of an ordinary Authentication Send or Receive (`fctype` says which) of `length` bytes;
+ * CID and SGL are left to who sends it. */
+struct nvc_cmd_auth nvc_cmd_auth_of(uint8_t fctype, uint32_t length);
+
 /* nvc_cmd_layout returns the layout that fits `sqe` (64 bytes), by OPC and FCTYPE; never NULL. */
 const struct nvc_layout *nvc_cmd_layout(struct nvc_slice sqe);
 

@@ -102,8 +102,13 @@ START_TEST(auth_vectors)
 		.spsp1 = 1,
 		.secp = 0xe9,
 		.length = 72};
+	struct nvc_cmd_auth made = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_SEND, 72);
+	const uint8_t opc = made.head.opc;
 
 	expect_auth("auth_send_sqe_incapsule_72", &nvc_cmd_auth_send_layout, &cmd);
+	made.head = cmd.head;
+	made.head.opc = opc;
+	expect_auth("auth_send_sqe_incapsule_72", &nvc_cmd_auth_send_layout, &made);
 	cmd.head.sgl_id = NVC_SGL_TRANSPORT;
 	expect_auth("auth_send_sqe_transport_sgl_72", &nvc_cmd_auth_send_layout, &cmd);
 	cmd.head.cid = 2;
