@@ -146,11 +146,12 @@ format: ## clang-format everything in place
 # The program is what stands in lib/nvme-conform, and the library what other programs link. A header that no other program may
 # include is left out.
 PROGRAM_DIR = $(DESTDIR)$(PREFIX)/lib/nvme-conform
+SHARE_DIR   = $(DESTDIR)$(PREFIX)/share/nvme-conform
 HEADERS    := $(filter-out %_state.h %/internal.h %/tls_ossl.h lib/target/teardown.h,$(wildcard lib/*/*.h)) \
               $(wildcard lib/catalogue/*.def) lib/target/rules.def
 
 .PHONY: install install-program install-library uninstall
-install: install-program install-library ## install program, library and manual page under $(DESTDIR)$(PREFIX)
+install: install-program install-library ## install program, library, manual page and what Wireshark takes under $(DESTDIR)$(PREFIX)
 
 install-program: $(ENGINE)
 	install -d $(PROGRAM_DIR)/reports/templates $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1
@@ -160,6 +161,8 @@ install-program: $(ENGINE)
 	install -m 644 reports/templates/* $(PROGRAM_DIR)/reports/templates/
 	ln -sf ../lib/nvme-conform/harness/nvme-conform $(DESTDIR)$(PREFIX)/bin/nvme-conform
 	install -m 644 docs/man/nvme-conform.1 $(DESTDIR)$(MANDIR)/man1/
+	install -d $(SHARE_DIR)
+	tar -C captures -cf - --mode=u=rwX,go=rX wireshark | tar -xf - --no-same-owner -C $(SHARE_DIR)
 
 install-library: $(LIB)
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
@@ -170,7 +173,7 @@ install-library: $(LIB)
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libnvmeconform.pc
 
 uninstall: ## remove what install put there
-	rm -rf $(PROGRAM_DIR) $(DESTDIR)$(INCLUDEDIR)
+	rm -rf $(PROGRAM_DIR) $(SHARE_DIR) $(DESTDIR)$(INCLUDEDIR)
 	rm -f $(DESTDIR)$(PREFIX)/bin/nvme-conform $(DESTDIR)$(MANDIR)/man1/nvme-conform.1 \
 		$(DESTDIR)$(LIBDIR)/libnvmeconform.a $(DESTDIR)$(LIBDIR)/pkgconfig/libnvmeconform.pc
 

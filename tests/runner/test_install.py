@@ -66,6 +66,9 @@ class Install(unittest.TestCase):
         self.assertTrue(os.path.exists(os.path.join(self.elsewhere, "report.html")))
         self.assertIn("--kernel", self.call(command, "gate", "--help"))
         self.assertIn("C-205", self.call(command, "list", "--requirements"))
+        wireshark = os.path.join(self.prefix, "share", "nvme-conform", "wireshark")
+        for name in ("README.md", "nvme-auth.lua", "profile/preferences", "profile/colorfilters"):
+            self.assertTrue(os.path.isfile(os.path.join(wireshark, name)), name)
         self.make("uninstall")
         self.assertEqual(self.files(), [])
 
