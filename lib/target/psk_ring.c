@@ -73,27 +73,27 @@ struct psk_entry *nvc_psk_make(struct conn *conn, const struct transaction *tx)
 	return entry;
 }
 
-/* Puts all identities of a configured PSK behind what the ring has. */
-static void add_configured(struct nvc_target *target, const struct host *host, const char *subnqn,
-	const struct nvc_tls_key *key)
+/* Puts all identities of a configured PSK into the ring at `at`. */
+static void add_configured(const struct nvc_target *target, const struct host *host,
+	const char *subnqn, const struct nvc_tls_key *key, struct psk_entry **at)
 {
 	struct nvc_psk_params params = {.type = NVC_PSK_RETAINED,
 		.hostnqn = nvc_slice_str(host->nqn),
 		.subnqn = nvc_slice_str(subnqn)};
 	struct nvc_secret retained = {.len = 0};
-	struct psk_entry **tail = &target->psks;
+	struct psk_entry *entry;
 
-	while (*tail)
-		tail = &(*tail)->next;
 	if (nvc_psk_retained(key, params.hostnqn, NVC_KDF_RFC8446, &retained) != NVC_OK)
 		return; /* the configuration was refused: nvc_psk_check */
 	params.psk = nvc_secret_slice(&retained);
 	for (params.version = 0; params.version <= 1; params.version++) {
 		for (int hash = NVC_HASH_SHA256; hash <= NVC_HASH_SHA384; hash++) {
 			params.hash_id = (uint8_t)hash;
-			*tail = make_entry(target, &params, host->nqn, subnqn);
-			if (*tail) /* version 0 has no identity above 255 bytes */
-				tail = &(*tail)->next;
+			entry = make_entry(target, &params, host->nqn, subnqn);
+			if (!entry) /* version 0 has no identity above 255 bytes */
+				continue;
+			entry->next = *at;
+			*at = entry;
 		}
 	}
 	nvc_secret_wipe(&retained);
@@ -112,9 +112,13 @@ enum nvc_result nvc_psk_check(const struct nvc_tls_key *key, const char *hostnqn
 /* Most targets of a run never see a handshake, and their derivations would cost more than all else that they begin with. */
 static void derive_configured(struct nvc_target *target)
 {
+	struct psk_entry **behind = &target->psks; /* what was generated */
+
 	if (target->psks_derived)
 		return;
 	target->psks_derived = true;
+	while (*behind)
+		behind = &(*behind)->next;
 	for (size_t h = 0; h < target->num_hosts; h++) {
 		const struct host *host = &target->hosts[h];
 
@@ -124,7 +128,7 @@ static void derive_configured(struct nvc_target *target)
 					strcmp(host->psks[p].subnqn, target->subsystems[s].nqn) ==
 						0)
 					add_configured(target, host, target->subsystems[s].nqn,
-						&host->psks[p].key);
+						&host->psks[p].key, behind);
 	}
 }
 

@@ -183,7 +183,8 @@ class TheBracket(WithDaemon):
             self.assertIn(self.POISONOUS, death["suspects"])
             self.assertIn("dead target: the target stopped serving", done.stdout)
             lost = [case for case in self.results()["cases"] if case["behaviour"] == "inconclusive"]
-            self.assertGreater(len(lost), 5)
+            # Side by side others may have ended before anybody noticed.
+            self.assertGreater(len(lost), 5 if jobs == "1" else 0)
             self.assertEqual([case["id"] for case in lost if case["id"] not in death["suspects"]
                               and "stopped serving" not in case["reason"]], [])
             fails = [case["id"] for case in self.results()["cases"] if "fail" in (case["behaviour"], case["teardown"])]

@@ -38,7 +38,7 @@ class Matrix(RunnerTest):
         data = self.matrix()
         self.assertEqual((self.status, data["holes"]), (0, []))
         cells = {trial["name"]: trial["cells"] for trial in data["trials"]}
-        self.assertEqual(len([name for name in cells if name.startswith("clean")]), 7)
+        self.assertEqual(len([name for name in cells if name.startswith("clean")]), 8)
         self.assertEqual(cells["free-sq-on-success"]["concat.replace.repeats"], "F")
         self.assertEqual(cells["row-7"]["concat.replace.once"], "T")
         self.assertEqual(cells["row-7"]["observer.C-001"], "F")
