@@ -22,6 +22,7 @@ CPPFLAGS += -Ilib -I. -D_GNU_SOURCE -DNVC_VERSION='"$(VERSION)"'
 CFLAGS   += -std=c17 $(OPT) $(WARN) -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro,-z,now
 ifneq ($(SANITIZE),)
+CPPFLAGS += -DNVC_EXIT_HANDLERS
 CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS  += -fsanitize=$(SANITIZE)
 CFLAGS   += -fPIE
@@ -108,7 +109,7 @@ valgrind: $(UNIT) ## the unit tests under valgrind
 
 .PHONY: coverage
 coverage: ## line and branch coverage of lib/ from the unit tests and the suites
-	$(MAKE) BUILD=build-cov OPT='-O0 -g --coverage' HARDEN= LDFLAGS='--coverage' all unit
+	$(MAKE) BUILD=build-cov OPT='-O0 -g --coverage -DNVC_EXIT_HANDLERS' HARDEN= LDFLAGS='--coverage' all unit
 	NVME_CONFORM_ENGINE=$(CURDIR)/build-cov/nvme-conform-engine $(RUNNER) run --reference -j $(JOBS) --seed 1 --output-dir build-cov/run
 	gcovr -r . --filter 'lib/' --object-directory build-cov --print-summary -o build-cov/coverage.txt && tail -n 5 build-cov/coverage.txt
 

@@ -30,21 +30,29 @@ unsigned int evidence_step_packet(const struct test *t)
 	return now.step_packet < packets(t) ? now.step_packet + 1 : packets(t);
 }
 
+static bool told(const struct test *t)
+{
+	return t->run->transcript != TRANSCRIPT_NONE;
+}
+
 void evidence_step(struct test *t, const char *text)
 {
 	now.step_packet = packets(t);
 	capture_next("%s: %s", t->instance->id, text);
-	events_write(
-		t->out, json_pack("{s:s, s:s, s:o, s:i}", "event", "step", "case", t->instance->id,
+	if (told(t))
+		events_write(t->out,
+			json_pack("{s:s, s:s, s:o, s:i}", "event", "step", "case", t->instance->id,
 				"text", events_text(text), "packet", (int)now.step_packet));
 }
 
 void evidence_judged(struct test *t, enum req_id req, const char *text)
 {
 	capture_at(0, "%s: in order: %s", nvc_requirement(req)->id, text);
-	events_write(t->out, json_pack("{s:s, s:s, s:s, s:o, s:i}", "event", "judged", "case",
-				     t->instance->id, "requirement", nvc_requirement(req)->id,
-				     "seen", events_text(text), "packet", (int)packets(t)));
+	if (told(t))
+		events_write(
+			t->out, json_pack("{s:s, s:s, s:s, s:o, s:i}", "event", "judged", "case",
+					t->instance->id, "requirement", nvc_requirement(req)->id,
+					"seen", events_text(text), "packet", (int)packets(t)));
 }
 
 void evidence_observation(struct test *t, enum req_id req, const char *expected, const char *seen,
@@ -68,8 +76,9 @@ void evidence_log(void *test, const char *text)
 {
 	struct test *t = test;
 
-	events_write(
-		t->out, json_pack("{s:s, s:s, s:o, s:i}", "event", "log", "case", t->instance->id,
+	if (told(t))
+		events_write(t->out,
+			json_pack("{s:s, s:s, s:o, s:i}", "event", "log", "case", t->instance->id,
 				"text", events_text(text), "packet", (int)packets(t)));
 }
 
@@ -114,8 +123,10 @@ static void on_packet(void *self, const struct nvc_observed_packet *packet)
 
 bool evidence_open(struct test *t)
 {
-	const struct nvc_observer_sink sink = {
-		.self = t, .violation = on_violation, .packet = on_packet, .fresh = on_fresh};
+	const struct nvc_observer_sink sink = {.self = t,
+		.violation = on_violation,
+		.packet = told(t) ? on_packet : NULL,
+		.fresh = on_fresh};
 
 	memset(&now, 0, sizeof(now));
 	t->observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);

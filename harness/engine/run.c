@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "harness/engine/run.h"
 
-#include <check.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "harness/engine/attempt.h"
 #include "harness/engine/events.h"
 #include "harness/engine/liveness.h"
 #include "harness/engine/test.h"
@@ -18,134 +14,19 @@ enum {
 	MAX_ATTEMPTS =
 		5, /* Linux loses up to 12 % of its AUTH_Failure1: five losses in a row are 1 in 40,000 */
 	MAX_SELECTED = 4096,
+	MAX_BATCH = 64,
 };
-
-/* What the child of Check runs; set before the fork. */
-static struct {
-	const struct run_config *run;
-	const struct instance *instance;
-	int out;
-	bool last_attempt;
-} current;
-
-static void run_in_child(int unused)
-{
-	(void)unused;
-	if (!test_run(current.run, current.instance, current.out, current.last_attempt))
-		ck_abort_msg("the case failed; its verdict is in the event stream");
-}
-
-/* Check's view of one process: an empty text when it passed. */
-struct check_view {
-	enum test_result result;
-	char message[256];
-};
-
-static struct check_view run_under_check(
-	const struct run_config *run, const struct instance *instance)
-{
-	const TTest ttest = {instance->id, run_in_child, __FILE__, __LINE__};
-	unsigned int timeout = instance->test_case->timeout_s ? instance->test_case->timeout_s
-							      : run->case_timeout_s;
-	struct check_view view = {.result = CK_ERROR};
-	Suite *suite = suite_create("nvme-conform");
-	TCase *tcase = tcase_create(instance->id);
-	SRunner *runner;
-	TestResult **results;
-
-	tcase_set_timeout(tcase, timeout);
-	tcase_add_test(tcase, &ttest);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_FORK);
-	srunner_run_all(runner, CK_SILENT);
-	results = srunner_results(runner);
-	if (srunner_ntests_run(runner) == 1 && results) {
-		view.result = (enum test_result)tr_rtype(results[0]);
-		snprintf(view.message, sizeof(view.message), "%s",
-			tr_msg(results[0]) ? tr_msg(results[0]) : "");
-	} else {
-		snprintf(view.message, sizeof(view.message), "Check did not run the case");
-	}
-	free(results);
-	srunner_free(runner);
-	return view;
-}
-
-static json_t *missing_verdict(const struct instance *instance, const struct check_view *view)
-{
-	const struct nvc_requirement *row = nvc_requirement(instance->test_case->checks[0]);
-	bool timed_out = strstr(view->message, "timeout") != NULL;
-	char reason[320];
-
-	snprintf(reason, sizeof(reason), "%s: %s",
-		timed_out ? "the case did not end in its time"
-			  : "the tester's process ended without a verdict",
-		view->message);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[]}", "event", "verdict",
-		"case", instance->id, "behaviour", timed_out ? "inconclusive" : "error", "teardown",
-		"none", "requirement", row->id, "citation", row->citation, "expected", "", "seen",
-		"", "reason", events_text(reason), "packets");
-}
-
-/* Check and the case must agree: a crash after a verdict, or a failure nobody reported, is our fault and said so. */
-static void merge(json_t *verdict, const struct check_view *view)
-{
-	const char *behaviour = json_string_value(json_object_get(verdict, "behaviour"));
-	const char *teardown = json_string_value(json_object_get(verdict, "teardown"));
-	bool bad = behaviour && teardown &&
-		   (strcmp(behaviour, "fail") == 0 || strcmp(behaviour, "error") == 0 ||
-			   strcmp(teardown, "fail") == 0);
-	char reason[320];
-
-	if (view->result == (bad ? CK_FAILURE : CK_PASS))
-		return;
-	snprintf(reason, sizeof(reason), "the case said '%s', but its process then failed: %s",
-		behaviour ? behaviour : "?", view->message);
-	json_object_set_new(verdict, "behaviour", json_string("error"));
-	json_object_set_new(verdict, "reason", events_text(reason));
-}
-
-struct attempt {
-	json_t *verdict;
-	json_t *lines; /* array of events */
-};
-
-static void read_events(int fd, struct attempt *attempt)
-{
-	FILE *file = fdopen(dup(fd), "r");
-	char *line = NULL;
-	size_t size = 0;
-
-	attempt->verdict = NULL;
-	attempt->lines = json_array();
-	if (!file)
-		return;
-	rewind(file);
-	while (getline(&line, &size, file) > 0) {
-		json_t *event = json_loads(line, 0, NULL);
-		const char *kind = json_string_value(json_object_get(event, "event"));
-		if (kind && strcmp(kind, "verdict") == 0) {
-			json_decref(attempt->verdict);
-			attempt->verdict = event;
-		} else if (event) {
-			json_array_append_new(attempt->lines, event);
-		}
-	}
-	free(line);
-	fclose(file);
-}
 
 /* Writes the packets of a case when its verdict asks for them; a case whose process did not come to a verdict always does. */
-static void write_capture(const struct instance *instance, struct attempt *attempt, bool rescued)
+static void write_capture(const struct instance *instance, struct attempt *attempt)
 {
 	struct nvc_error why = {0};
 	const char *path;
 
-	if (rescued ? !capture_wanted(false)
-		    : !json_is_true(json_object_get(attempt->verdict, "capture")))
+	if (attempt->rescued ? !capture_wanted(false)
+			     : !json_is_true(json_object_get(attempt->verdict, "capture")))
 		return;
-	if (rescued)
+	if (attempt->rescued)
 		capture_at(0, "%s: verdict %s: %s", instance->id,
 			json_string_value(json_object_get(attempt->verdict, "behaviour")),
 			json_string_value(json_object_get(attempt->verdict, "reason")));
@@ -180,20 +61,12 @@ static bool forward(const struct run_config *run, struct attempt *attempt)
 	json_array_foreach(attempt->lines, i, event) observed =
 		observed || is(event, "event", "observation");
 	json_array_foreach(attempt->lines, i,
-		event) if (run->whole_transcript || !clean || observed ||
+		event) if (run->transcript == TRANSCRIPT_ALL || !clean || observed ||
 			   is(event, "event", "observation") || is(event, "event", "fresh"))
 		events_write(STDOUT_FILENO, json_incref(event));
-	json_decref(attempt->lines);
-	events_write(STDOUT_FILENO, attempt->verdict);
+	json_object_set_new(attempt->verdict, "duration_ms", json_real(attempt->duration_ms));
+	events_write(STDOUT_FILENO, json_incref(attempt->verdict));
 	return clean;
-}
-
-static double seconds(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 /* Against a real target a case is begun anew when its answer was lost, or when another engine held the identities it needs. */
@@ -204,48 +77,63 @@ static bool begin_anew(const struct run_config *run, const struct attempt *attem
 		       json_is_true(json_object_get(attempt->verdict, "turn_missed")));
 }
 
-static enum nvc_result run_case(const struct run_config *run, const struct instance *instance,
-	bool *clean, struct nvc_error *err)
+/* Runs a case until it needs not be begun anew. */
+static enum nvc_result attempt_case(const struct run_config *run, const struct instance *instance,
+	struct attempt *attempt, struct nvc_error *err)
 {
-	struct attempt attempt = {0};
-	double start = seconds();
+	double duration_ms = 0;
 	int lost = 0;
 
-	events_write(STDOUT_FILENO,
-		json_pack("{s:s, s:s}", "event", "case-start", "case", instance->id));
 	for (int number = 1;; number++) {
-		int fd = memfd_create("nvme-conform events", MFD_CLOEXEC);
-		if (fd < 0)
-			return nvc_fail(err, NVC_E_SYSTEM, "memfd_create: %s", strerror(errno));
-		current.run = run;
-		current.instance = instance;
-		current.out = fd;
-		current.last_attempt = number == MAX_ATTEMPTS;
+		enum nvc_result result;
+		int turn;
 		capture_begin(&run->captures, run->reference);
-		int turn = turns_enter(&run->turns, false);
-		struct check_view view = run_under_check(run, instance);
+		turn = turns_enter(&run->turns, false);
+		result = attempt_run(run, instance, number == MAX_ATTEMPTS, attempt, err);
 		turns_leave(turn);
-		read_events(fd, &attempt);
-		close(fd);
-		if (!attempt.verdict) {
-			attempt.verdict = missing_verdict(instance, &view);
-			write_capture(instance, &attempt, true);
-		} else {
-			merge(attempt.verdict, &view);
-			write_capture(instance, &attempt, false);
-		}
+		if (result == NVC_OK)
+			write_capture(instance, attempt);
 		capture_end();
-		if (!begin_anew(run, &attempt, number))
-			break;
-		lost += json_is_true(json_object_get(attempt.verdict, "answer_lost"));
-		json_decref(attempt.verdict);
-		json_decref(attempt.lines);
+		duration_ms += attempt->duration_ms;
+		if (result != NVC_OK || !begin_anew(run, attempt, number)) {
+			attempt->duration_ms = duration_ms;
+			if (lost)
+				json_object_set_new(
+					attempt->verdict, "answers_lost", json_integer(lost));
+			return result;
+		}
+		lost += json_is_true(json_object_get(attempt->verdict, "answer_lost"));
+		attempt_drop(attempt);
 	}
-	if (lost)
-		json_object_set_new(attempt.verdict, "answers_lost", json_integer(lost));
-	json_object_set_new(attempt.verdict, "duration_ms", json_real((seconds() - start) * 1000));
-	*clean = forward(run, &attempt);
-	return NVC_OK;
+}
+
+/* Runs the cases from `selected[0]` on that share a process, at least one; returns their number in `num_run`, and whether they left
+ * nothing to explain. */
+static enum nvc_result run_next(const struct run_config *run,
+	const struct instance *const *selected, size_t num, size_t *num_run, bool *clean,
+	struct nvc_error *err)
+{
+	struct attempt attempts[MAX_BATCH] = {0};
+	enum nvc_result result = NVC_OK;
+	size_t batch = num < run->batch ? num : run->batch;
+
+	if (batch > 1)
+		result = attempt_batch(run, selected, batch, attempts, err);
+	*clean = true;
+	for (*num_run = 0; result == NVC_OK && *num_run < batch; (*num_run)++) {
+		struct attempt *attempt = &attempts[*num_run];
+		events_write(STDOUT_FILENO, json_pack("{s:s, s:s}", "event", "case-start", "case",
+						    selected[*num_run]->id));
+		if (!attempt->verdict) {
+			attempt_drop(attempt);
+			result = attempt_case(run, selected[*num_run], attempt, err);
+		}
+		if (result == NVC_OK)
+			*clean = forward(run, attempt) && *clean;
+	}
+	for (size_t i = 0; i < batch; i++)
+		attempt_drop(&attempts[i]);
+	return result;
 }
 
 /* ---- configuration ---- */
@@ -311,6 +199,24 @@ static enum nvc_result read_kato(
 	return NVC_OK;
 }
 
+/* Only where nobody looks into one case: cases that share a process share its memory, too. */
+static enum nvc_result read_batch(
+	const json_t *config, struct run_config *run, struct nvc_error *err)
+{
+	const json_t *batch = json_object_get(config, "batch");
+	json_int_t num = json_is_integer(batch) ? json_integer_value(batch) : 1;
+
+	if (num < 1 || num > MAX_BATCH)
+		return nvc_fail(err, NVC_E_INVALID, "batch: not a number from 1 to %d", MAX_BATCH);
+	if ((num > 1 || run->transcript == TRANSCRIPT_NONE) &&
+		(!run->reference || run->captures.mode != CAPTURE_NONE))
+		return nvc_fail(err, NVC_E_INVALID,
+			"batch, and transcript none: only for the reference target in process, "
+			"without captures");
+	run->batch = (size_t)num;
+	return NVC_OK;
+}
+
 static enum nvc_result read_config(
 	const json_t *config, struct run_config *run, struct nvc_error *err)
 {
@@ -327,7 +233,9 @@ static enum nvc_result read_config(
 	run->slow = json_is_true(json_object_get(config, "slow"));
 	run->settle =
 		NVC_MS((uint64_t)json_integer_value(json_object_get(config, "settle_ms")) % 60000);
-	run->whole_transcript = is(config, "transcript", "all");
+	run->transcript = is(config, "transcript", "all")    ? TRANSCRIPT_ALL
+			  : is(config, "transcript", "none") ? TRANSCRIPT_NONE
+							     : TRANSCRIPT_FAIL;
 	run->reached = json_is_true(json_object_get(config, "reached"));
 	run->reference = !json_is_object(target);
 	if (run->reference)
@@ -344,6 +252,8 @@ static enum nvc_result read_config(
 		result = turns_read(config, &run->turns, err);
 	if (result == NVC_OK)
 		result = capture_config_read(config, &run->captures, err);
+	if (result == NVC_OK)
+		result = read_batch(config, run, err);
 	return result;
 }
 
@@ -461,11 +371,11 @@ enum nvc_result engine_run(const json_t *config, struct nvc_error *err)
 		result = probe(&run, err);
 	}
 	struct liveness liveness = {.cases = selected, .num_cases = num};
-	for (size_t i = 0; result == NVC_OK && i < num; i++) {
+	for (size_t i = 0, num_run; result == NVC_OK && i < num; i += num_run) {
 		bool clean = false;
-		result = run_case(&run, selected[i], &clean, err);
-		if (result == NVC_OK && liveness_due(&liveness, i, clean))
-			result = liveness_ask(&liveness, &run, i, err);
+		result = run_next(&run, &selected[i], num - i, &num_run, &clean, err);
+		if (result == NVC_OK && liveness_due(&liveness, i + num_run - 1, clean))
+			result = liveness_ask(&liveness, &run, i + num_run - 1, err);
 	}
 	if (result == NVC_OK)
 		events_write(STDOUT_FILENO,

@@ -11,6 +11,13 @@
 #include "harness/engine/turns.h"
 #include "observer/observer.h"
 
+/* Of which cases the conversation is told. */
+enum transcript {
+	TRANSCRIPT_FAIL, /* that left something to explain */
+	TRANSCRIPT_ALL,
+	TRANSCRIPT_NONE, /* verdicts and observations alone: a third of the cost is saved */
+};
+
 /* What a run is made of; read from the runner's JSON by run.c. */
 struct run_config {
 	bool reference; /* the in-process target; else the profile's address */
@@ -23,8 +30,9 @@ struct run_config {
 		settle; /* ns that a group of cases has to show its effect, before the target is asked */
 	struct nvc_fault_plan fault;
 	bool hdr_digest, data_digest;
-	bool slow; /* cases that wait long in real time run too */
-	bool whole_transcript;
+	bool slow;    /* cases that wait long in real time run too */
+	size_t batch; /* so many cases share a process */
+	enum transcript transcript;
 	bool reached; /* verdicts name the defects that could have changed them */
 	bool has_kato;
 	uint32_t kato; /* ms, of admin queues */
