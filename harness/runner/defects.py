@@ -20,7 +20,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from . import catalogue as cat
-from . import engine, options, recorded, reports
+from . import engine, options, reports
 from .accounting import Ledger
 from .errors import EXIT_FAIL, EXIT_OK, EXIT_TOOL, ToolError, UsageError
 from .redaction import Redactor
@@ -47,10 +47,7 @@ def add_arguments(parser):
     add = parser.add_argument
     add("defects", nargs="*", metavar="DEFECT-GLOB", help="only these (then cases that nothing fails are no holes)")
     add("--named", action="store_true", help="only the defects written by hand")
-    add("--quick", action="store_true", help="only the cells of the matrix in recorded_kills.json, which prove as much")
     add("--every-cell", action="store_true", help="also the cells in which the clean target does not go by what is broken")
-    add("--record", action="store_true", help="write recorded_kills.json from the whole matrix")
-    add("--recorded", default=recorded.FILE, metavar="FILE", help="instead of recorded_kills.json")
     add("-j", "--jobs", type=options.jobs, default=os.cpu_count() or 1, metavar="N", help="engine processes")
     add("--seed", type=options.seed, default=DEFAULT_SEED, metavar="N", help="first seed (default 1)")
     add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="how long the target may take to answer (default 10)")
@@ -112,13 +109,6 @@ class Expectations:
     kills: dict = field(default_factory=dict)
     unkilled: dict = field(default_factory=dict)
     equivalent: dict = field(default_factory=dict)
-    quick: dict = None  # {defect: [entries]} of recorded_kills.json, where only these are looked at
-
-    def cases_for(self, defect):
-        """cases_for returns the ids of the cases that a quick trial of the defect runs."""
-        entry = self.kills.get(defect, {})
-        named = [entry["case"], *entry.get("passes", [])] if entry else []
-        return {recorded.case_of(text) for text in [*self.quick.get(defect, []), *named]}
 
     def reason(self, ident):
         """reason returns why no defect fails the case yet, or None."""
@@ -147,15 +137,6 @@ def read_expectations(expected, unkilled, equivalent):
     return Expectations(kills, reasons, arguments)
 
 
-def read_recorded(path):
-    """read_recorded returns what --quick goes by."""
-    entries = own_json(path)
-    for name, cases in entries.items():
-        if not isinstance(cases, list) or not all(isinstance(case, str) for case in cases):
-            raise UsageError(f"{path}: {name}: is not a list of case ids")
-    return entries
-
-
 def own_json(path):
     """own_json returns the object in one of our own JSON files."""
     try:
@@ -173,10 +154,9 @@ def own_json(path):
 class Plan:
     """Plan makes the trials: the clean target under seeds and faults first, then one trial for each chosen defect."""
 
-    def __init__(self, args, catalogue, expectations):
+    def __init__(self, args, catalogue):
         self._args = args
         self._catalogue = catalogue
-        self._quick = expectations if expectations.quick is not None else None
         self._started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
         self._first = None
         self._reached = {}  # {case: names of the defects that can change it}, as the first clean trial says
@@ -211,9 +191,6 @@ class Plan:
             self._reached[event.get("case")] = frozenset(event["reached"])
 
     def _cases_for(self, defect):
-        if self._quick:
-            wanted = self._quick.cases_for(defect)
-            return [case for case in self._catalogue.cases.values() if case.id in wanted]
         return [case for case in self._catalogue.cases.values() if self._args.every_cell or self.reaches(case.id, defect)]
 
     def _trial(self, name, seed, cases, defect="", fault="none"):
@@ -258,9 +235,7 @@ def find_holes(trials, expectations, catalogue, reaches=None, whole=False):
             holes += [("shortcut", f"{trial.defect}: {ident} notices it and was said not to go by it")
                       for ident in trial.kills() if ident in trial.ledger.results and not reaches(ident, trial.defect)]
     holes += _stale_entries(expectations, catalogue)
-    if expectations.quick is not None:
-        holes += _quick_holes(trials, expectations, catalogue)
-    elif whole:
+    if whole:
         holes += _case_holes(trials, expectations, catalogue)
     return holes
 
@@ -297,7 +272,7 @@ def _defect_holes(trial, expectations, catalogue):
     if not entry:
         yield "defect", f"{trial.defect}: {os.path.basename(EXPECTED)} does not say which case must notice it"
         return
-    if recorded.noticed_by(entry["case"]) not in kills:
+    if entry["case"] not in kills:
         yield "defect", f"{trial.defect}: {entry['case']} must notice it and does not; {again}"
     yield from _wrong_cause(trial, entry)
     for ident in entry.get("passes", []):
@@ -327,7 +302,7 @@ def _stale_entries(expectations, catalogue):
         if name not in catalogue.defects:
             yield "stale", f"{os.path.basename(EXPECTED)}: {name} is no defect"
         for ident in [entry["case"], *entry.get("passes", [])]:
-            if recorded.case_of(ident) not in catalogue.cases:
+            if ident not in catalogue.cases:
                 yield "stale", f"{os.path.basename(EXPECTED)}: {name}: {ident} is no case"
     for name in expectations.equivalent:
         if name not in catalogue.defects:
@@ -347,37 +322,6 @@ def _case_holes(trials, expectations, catalogue):
         matching = [ident for ident in catalogue.cases if fnmatch.fnmatchcase(ident, pattern)]
         if matching and all(ident in killed for ident in matching):
             yield "stale", f"{os.path.basename(UNKILLED)}: {pattern} is failed by a defect by now; remove the entry"
-
-
-def _quick_holes(trials, expectations, catalogue):
-    """_quick_holes checks what was recorded: it is complete, it names what exists, and it still holds."""
-    name = os.path.basename(recorded.FILE)
-    kills = {trial.defect: trial.kills() for trial in trials if trial.defect}
-    for defect, entries in expectations.quick.items():
-        if defect not in catalogue.defects:
-            yield "stale", f"{name}: {defect} is no defect"
-        for entry in entries:
-            if recorded.case_of(entry) not in catalogue.cases:
-                yield "stale", f"{name}: {defect}: {entry} is no case"
-            elif defect in kills and recorded.noticed_by(entry) not in kills[defect]:
-                yield "defect", f"{defect}: {entry} noticed it when it was recorded and does not any more"
-    for defect in catalogue.defects:
-        if not expectations.quick.get(defect) and defect not in expectations.equivalent:
-            yield "defect", f"{defect}: {name} does not say what notices it; run nvme-conform defects --record"
-    named = {entry for entries in expectations.quick.values() for entry in entries}
-    for ident in catalogue.cases:
-        if ident not in named and not expectations.reason(ident):
-            yield "case", f"{ident}: {name} does not say which defect fails it; run nvme-conform defects --record"
-
-
-def record(path, trials):
-    """record writes what --quick goes by from the trials of a whole matrix."""
-    tried = [trial for trial in trials if trial.defect]
-    cost = {ident: result.duration_ms for ident, result in trials[0].ledger.results.items()}
-    kills = {trial.defect: [ident for ident in trial.kills() if ident in cost] for trial in tried}
-    observed = {trial.defect: {seen.id: seen.case for seen in trial.ledger.observations.values()
-                               if seen.id in trial.kills()} for trial in tried}
-    recorded.write(path, recorded.choose(kills, observed, cost))
 
 
 def matrix_lines(trials):
@@ -410,11 +354,8 @@ def main(args):
     """main runs `nvme-conform defects` and returns its exit status: 0 no hole, 1 holes, 3 the tester's own error."""
     catalogue = cat.read(engine.list_objects())
     whole = not args.defects and not args.named
-    if args.record and (args.quick or not whole):
-        raise UsageError("--record needs the whole matrix: leave out --quick, --named and names of defects")
     expectations = read_expectations(args.expected, args.unkilled, args.equivalent)
-    expectations.quick = read_recorded(args.recorded) if args.quick else None
-    plan = Plan(args, catalogue, expectations)
+    plan = Plan(args, catalogue)
     redactor = Redactor()
     directory = None
     if args.output_dir:
@@ -436,8 +377,6 @@ def main(args):
     holes = find_holes(trials, expectations, catalogue, plan.reaches if args.every_cell else None, whole)
     faults = [f"{trial.name}: {text}" for trial in trials for text in trial.ledger.faults]
     status = EXIT_TOOL if faults else EXIT_FAIL if holes else EXIT_OK
-    if args.record and not faults:
-        record(args.recorded, trials)
     data = _as_data(args, trials, holes, faults, status)
     if directory:
         directory.write("matrix.json", json.dumps(data, indent=1) + "\n")

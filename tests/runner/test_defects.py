@@ -125,35 +125,6 @@ class Matrix(RunnerTest):
         self.matrix("free-sq-on-success", unkilled={})
         self.assertEqual(self.status, 0)
 
-    def test_record_then_quick(self):
-        path = self.path("recorded.json")
-        self.matrix("--record", "--recorded", path)
-        with open(path, encoding="utf-8") as file:
-            self.assertEqual(json.load(file), {"free-sq-on-success": ["concat.replace.repeats"], "row-7": ["concat.replace.once"]})
-        data = self.matrix("--quick", "--recorded", path)
-        self.assertEqual((self.status, data["holes"]), (0, []))
-        cells = {trial["name"]: trial["cells"] for trial in data["trials"]}
-        self.assertEqual(set(cells["row-7"]), {"concat.replace.once", "observer.C-001"})
-
-    def test_quick_finds_what_no_longer_holds(self):
-        def quick(**entries):
-            return ("--quick", "--recorded", self.file("recorded.json", json.dumps(entries)))
-        good = {"free-sq-on-success": ["concat.replace.repeats"], "row-7": ["concat.replace.once"]}
-        for kind, word, entries in (
-            ("defect", "does not any more", {**good, "row-7": ["concat.replace.once", "timer.expires"]}),
-            ("defect", "does not say what notices it", {"free-sq-on-success": good["free-sq-on-success"]}),
-            ("case", "does not say which defect fails it", {**good, "row-7": ["observer.C-001 in timer.expires"]}),
-            ("stale", "is no defect", {**good, "gone": ["timer.expires"]}),
-            ("stale", "is no case", {**good, "row-7": ["gone"]}),
-        ):
-            with self.subTest(word):
-                data = self.matrix(*quick(**entries))
-                self.assertEqual(self.status, 1)
-                self.assertTrue(any(hole["kind"] == kind and word in hole["text"] for hole in data["holes"]), data["holes"])
-
-    def test_record_needs_the_whole_matrix(self):
-        self.assert_refused(self.invoke("defects", "--record", "--named"), "whole matrix")
-
     def test_unknown_defect(self):
         self.assert_refused(self.invoke("defects", "nosuch"), "nosuch")
 
