@@ -136,7 +136,7 @@ CASE(replace_bidi, .id = "replace.two-way",
 
 CASE(replace_bidi_again, .id = "replace.after-two-way",
 	.title = "After a two-way REPLACETLSPSK the next one succeeds too, and the first PSK is "
-		 "retired",
+		 "retired, as is the second",
 	.checks = {REQ_C_205, REQ_C_206}, .needs = NEED_CONCAT | NEED_BIDI,
 	.teardown = TEARDOWN_USABLE)
 {
@@ -148,6 +148,7 @@ CASE(replace_bidi_again, .id = "replace.after-two-way",
 	expect_success(t, REQ_C_205, replacing(t, admin));
 	expect_tls(t, REQ_C_205, host, &host->psk);
 	expect_no_tls(t, REQ_C_206, host, &first);
+	expect_no_tls(t, REQ_C_206, host, &host->previous_psk);
 	test_watch(t, admin);
 	nvc_secret_wipe(&first.psk);
 }
@@ -180,20 +181,43 @@ CASE(replace_failed_io, .id = "replace.wrong-response-ends-io",
 	expect_closed(t, REQ_C_173, io);
 }
 
+static void note_old_psk(struct test *t, struct nvc_host *host)
+{
+	struct nvc_queue *queue = NULL;
+
+	if (test_running(t))
+		test_observed(t, REQ_C_209, "a connection under the old PSK is %s",
+			nvc_host_admin_over_tls(host, NULL, &queue, NULL) == NVC_OK ? "served"
+										    : "refused");
+}
+
 CASE(failed_then_old, .id = "replace.old-psk-after-failure",
 	.title = "What the old PSK is worth after a failed replacement is on record",
 	.checks = {REQ_C_209}, .needs = NEED_CONCAT)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_auth *auth = replacing(t, admin_from_newtlspsk(t, host, NULL));
-	struct nvc_queue *queue = NULL;
 
 	auth->r1 = NVC_R1_FLIPPED;
 	expect_refused(t, REQ_C_208, auth, CODES(NVC_RCODEEX_FAILED));
-	if (test_running(t))
-		test_observed(t, REQ_C_209, "a connection under the old PSK is %s",
-			nvc_host_admin_over_tls(host, NULL, &queue, NULL) == NVC_OK ? "served"
-										    : "refused");
+	note_old_psk(t, host);
+}
+
+CASE(given_up_then_old, .id = "replace.old-psk-after-failure2",
+	.title = "What the old PSK is worth after AUTH_Failure2 in a replacement is on record",
+	.checks = {REQ_C_209}, .needs = NEED_CONCAT | NEED_BIDI)
+{
+	struct nvc_host *host = host_as(t, ORDINARY_BIDI);
+	struct nvc_auth *auth = transaction(t, admin_from_newtlspsk(t, host, NULL),
+		NVC_SC_C_REPLACETLSPSK, NVC_AUTH_BIDIRECTIONAL);
+
+	send_negotiate(t, auth);
+	receive_challenge(t, auth);
+	send_reply(t, auth);
+	receive_success1(t, auth);
+	send_failure2(t, auth, NVC_RCODEEX_FAILED);
+	expect_closed(t, REQ_C_155, auth->queue);
+	note_old_psk(t, host);
 }
 
 CASE(failed_then_again, .id = "replace.after-failed-replace",

@@ -304,6 +304,10 @@ void nvc_psk_free(struct psk_entry *entry);
 /* nvc_psk_publish puts `entry` (owned from now on) into the ring. */
 void nvc_psk_publish(struct nvc_target *target, struct psk_entry *entry);
 void nvc_psk_retire(struct nvc_target *target, const char *identity);
+/* nvc_psk_publish_twin puts the PSK published last into the ring once more; nvc_psk_retire_another takes one more generated PSK of the
+ * host out of it (defects). */
+void nvc_psk_publish_twin(struct nvc_target *target);
+void nvc_psk_retire_another(struct nvc_target *target, const char *hostnqn);
 const struct psk_entry *nvc_psk_find(const struct nvc_target *target, const char *identity);
 void nvc_psk_expire(struct nvc_target *target, uint64_t now);
 /* nvc_psk_check tells whether a configured PSK can be used; its identities are derived when the first handshake asks for one. */

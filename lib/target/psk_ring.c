@@ -175,6 +175,28 @@ void nvc_psk_retire(struct nvc_target *target, const char *identity)
 	}
 }
 
+void nvc_psk_publish_twin(struct nvc_target *target)
+{
+	struct psk_entry *twin = target->psks ? malloc(sizeof(*twin)) : NULL;
+
+	if (!twin)
+		return;
+	*twin = *target->psks;
+	twin->next = target->psks;
+	target->psks = twin;
+}
+
+void nvc_psk_retire_another(struct nvc_target *target, const char *hostnqn)
+{
+	for (struct psk_entry *e = target->psks; e; e = e->next) {
+		if (!e->generated || strcmp(e->hostnqn, hostnqn) != 0)
+			continue;
+		unlink_entry(target, e);
+		nvc_psk_free(e);
+		return;
+	}
+}
+
 void nvc_psk_expire(struct nvc_target *target, uint64_t now)
 {
 	struct psk_entry **link = &target->psks;

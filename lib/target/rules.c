@@ -13,6 +13,7 @@ struct rule_row {
 #define GENERATED_CHECK(name)	   "off:" name
 #define GENERATED_FIELD(name)	   "alter:" name
 #define GENERATED_STEP(name)	   "skip:" name
+#define GENERATED_REPEATABLE(name) "skip:" name
 #define GENERATED_TRANSITION(name) "off:" name
 
 static const struct rule_row rule_table[NUM_RULES] = {
@@ -24,6 +25,24 @@ static const struct rule_row rule_table[NUM_RULES] = {
 #include "target/rules.def"
 #undef RULE
 };
+
+/* The rows of kind REPEATABLE, with the name of their second defect. */
+#define TWICE_CHECK(symbol, name)
+#define TWICE_FIELD(symbol, name)
+#define TWICE_STEP(symbol, name)
+#define TWICE_REPEATABLE(symbol, name) {"twice:" name, RULE_##symbol},
+#define TWICE_TRANSITION(symbol, name)
+
+static const struct {
+	const char *name;
+	enum rule rule;
+} twice_table[] = {
+#define RULE(symbol, rule_name, kind, req, what) TWICE_##kind(symbol, rule_name)
+#include "target/rules.def"
+#undef RULE
+};
+
+enum { NUM_TWICE = sizeof(twice_table) / sizeof(twice_table[0]) };
 
 struct defect_row {
 	const char *name;
@@ -43,7 +62,11 @@ static const struct defect_row defect_table[] = {
 #undef DEFECT
 };
 
-enum { NUM_NAMED = sizeof(defect_table) / sizeof(defect_table[0]) };
+/* All defects in a row: the named ones, one for each rule but RULE_NONE, one for each row of twice_table. */
+enum {
+	NUM_NAMED = sizeof(defect_table) / sizeof(defect_table[0]),
+	FIRST_TWICE = NUM_NAMED + NUM_RULES - 1,
+};
 
 /* Some bugs break more than one row; the further rows of the same defect. */
 static const struct {
@@ -106,7 +129,14 @@ const char *nvc_rule_text(enum rule rule)
 
 size_t nvc_target_num_defects(void)
 {
-	return NUM_NAMED + NUM_RULES - 1;
+	return FIRST_TWICE + NUM_TWICE;
+}
+
+/* The rule of a defect that is not named. */
+static enum rule generated_of(size_t index)
+{
+	return index < FIRST_TWICE ? (enum rule)(index - NUM_NAMED + 1)
+				   : twice_table[index - FIRST_TWICE].rule;
 }
 
 bool nvc_target_defect_at(size_t index, struct nvc_target_defect *out)
@@ -122,8 +152,9 @@ bool nvc_target_defect_at(size_t index, struct nvc_target_defect *out)
 		out->text = defect_table[index].text;
 		out->origin = defect_table[index].origin;
 	} else {
-		row = &rule_table[index - NUM_NAMED + 1];
-		out->name = row->generated;
+		row = &rule_table[generated_of(index)];
+		out->name = index < FIRST_TWICE ? row->generated
+						: twice_table[index - FIRST_TWICE].name;
 		out->text = row->text;
 		out->origin = "generated";
 	}
@@ -140,7 +171,7 @@ bool nvc_target_defect_reached(const struct nvc_target *target, size_t index)
 	if (index >= nvc_target_num_defects())
 		return false;
 	if (index >= NUM_NAMED)
-		return asked[index - NUM_NAMED + 1];
+		return asked[generated_of(index)];
 	for (size_t i = 0; i < sizeof(further_rows) / sizeof(further_rows[0]); i++)
 		if (strcmp(further_rows[i].name, defect_table[index].name) == 0 &&
 			asked[further_rows[i].rule])
@@ -188,6 +219,12 @@ enum nvc_result nvc_target_set_defect(
 	for (size_t i = 1; i < NUM_RULES; i++) {
 		if (strcmp(rule_table[i].generated, name) == 0) {
 			target->rules.how[i] = HOW_BROKEN;
+			return NVC_OK;
+		}
+	}
+	for (size_t i = 0; i < NUM_TWICE; i++) {
+		if (strcmp(twice_table[i].name, name) == 0) {
+			target->rules.how[twice_table[i].rule] = HOW_TWICE;
 			return NVC_OK;
 		}
 	}

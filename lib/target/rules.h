@@ -16,10 +16,11 @@ enum rule {
 	NUM_RULES
 };
 
-/* How a rule is broken. BROKEN is what the generated defect of its kind does; the others are variants of one rule. */
+/* How a rule is broken. BROKEN is what the generated defect of its kind does; those behind TWICE are variants of one rule. */
 enum how {
 	HOW_KEPT = 0,
 	HOW_BROKEN,
+	HOW_TWICE,	   /* REPEATABLE: what the second generated defect of the kind does */
 	HOW_ZERO,	   /* FIELD: 0 */
 	HOW_ONE,	   /* FIELD: 1 */
 	HOW_BOOL,	   /* FIELD: whether it is 0 */

@@ -259,6 +259,64 @@ static void leave_out(struct conn *conn, enum step step, enum teardown_event eve
 	}
 }
 
+static void drop_psk_of_association(struct conn *conn)
+{
+	if (conn->controller && *conn->controller->psk_identity)
+		nvc_psk_retire(conn->target, conn->controller->psk_identity);
+}
+
+/* The newest connection but `conn`, as that whose descriptor is the number closed a moment ago. */
+static struct conn *newest_other(const struct conn *conn)
+{
+	struct conn *other = conn->target->conns;
+
+	while (other && (other == conn || other->want_end != NVC_END_OPEN))
+		other = other->next;
+	return other;
+}
+
+static void forget_another(struct conn *conn)
+{
+	for (struct conn *c = conn->target->conns; c; c = c->next) {
+		if (c == conn || !c->tx_auth)
+			continue;
+		forget(c);
+		c->auth = c->authenticated ? AUTH_DONE : AUTH_IDLE;
+		return;
+	}
+}
+
+/*
+ * What a step that has been done hits when it is done once more: what is freed twice by then belongs to somebody else. Steps that are
+ * not here set a flag or empty a list, which makes no difference the second time.
+ */
+static void do_again(struct conn *conn, enum step step)
+{
+	struct conn *other;
+
+	switch (step) {
+	case PUBLISH:
+		nvc_psk_publish_twin(conn->target);
+		break;
+	case RETIRE:
+		nvc_psk_retire_another(conn->target, conn->controller->hostnqn);
+		break;
+	case DROP_PSK:
+		drop_psk_of_association(conn);
+		break;
+	case FORGET:
+		forget_another(conn);
+		break;
+	case CLOSE:
+		other = newest_other(conn);
+		if (other)
+			nvc_conn_close(other, NVC_END_FIN);
+		break;
+	default:
+		break;
+	}
+}
+
 const char *nvc_teardown_event_name(enum teardown_event event)
 {
 	return (unsigned int)event < NUM_TEARDOWN_EVENTS ? table[event].name : "unknown";
@@ -277,13 +335,17 @@ void nvc_teardown(struct conn *conn, enum teardown_event event)
 	nvc_target_say(conn->target, "queue %u: %s", (unsigned int)conn->qid, table[event].name);
 	for (size_t i = 0; i < NUM_STEPS; i++) {
 		uint16_t cell = table[event].cell[order[i]];
+		enum how how = HOW_KEPT;
 
 		if (cell == RULE_NONE)
 			continue;
-		if (cell == ALWAYS || !matters(conn, order[i]) ||
-			nvc_rule_kept(rules, (enum rule)cell))
+		if (cell != ALWAYS && matters(conn, order[i]))
+			how = nvc_rule_how(rules, (enum rule)cell);
+		if (how == HOW_KEPT || how == HOW_TWICE)
 			do_step(conn, order[i]);
 		else
 			leave_out(conn, order[i], event);
+		if (how == HOW_TWICE)
+			do_again(conn, order[i]);
 	}
 }
