@@ -222,6 +222,7 @@ $(ENGINE): $(call obj,$(SUITE_SRC) $(ENGINE_SRC)) $(LIB)
 
 $(BUILD)/tests/unit/test_golden.o: CPPFLAGS += -DNVC_CAPTURES='"$(CURDIR)/captures"'
 $(BUILD)/tests/test_walk: $(call obj,suites/walk.c suites/walk_text.c)
+$(BUILD)/tests/test_batch: $(call obj,$(filter-out harness/engine/main.c,$(ENGINE_SRC)))
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(CHECK_LIBS) $(PKG_LIBS)

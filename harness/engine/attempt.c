@@ -17,8 +17,7 @@ static struct {
 	const struct run_config *run;
 	const struct instance *const *instances;
 	size_t num;
-	int out;
-	bool last_attempt;
+	struct test_how how;
 } current;
 
 static double milliseconds(void)
@@ -41,7 +40,7 @@ static void leave(void)
 static void run_in_child(int unused)
 {
 	(void)unused;
-	if (!test_run(current.run, current.instances[0], current.out, current.last_attempt))
+	if (!test_run(current.run, current.instances[0], current.how))
 		ck_abort_msg("the case failed; its verdict is in the event stream");
 	leave();
 }
@@ -53,9 +52,9 @@ static void run_batch_in_child(int unused)
 	for (size_t i = 0; i < current.num; i++) {
 		const struct instance *instance = current.instances[i];
 		double start = milliseconds();
-		bool good = test_run(current.run, instance, current.out, true);
+		bool good = test_run(current.run, instance, current.how);
 
-		events_write(current.out,
+		events_write(current.how.out,
 			json_pack("{s:s, s:s, s:b, s:f}", "event", "case-end", "case", instance->id,
 				"good", good, "duration_ms", milliseconds() - start));
 	}
@@ -193,8 +192,7 @@ enum nvc_result attempt_run(const struct run_config *run, const struct instance 
 	current.run = run;
 	current.instances = &instance;
 	current.num = 1;
-	current.out = fileno(file);
-	current.last_attempt = last_attempt;
+	current.how = (struct test_how){.out = fileno(file), .last_attempt = last_attempt};
 	view = run_under_check(run_in_child, time_limit(run, instance));
 	rewind(file);
 	while ((event = next_event(file, &line, &size)))
@@ -251,7 +249,7 @@ enum nvc_result attempt_batch(const struct run_config *run, const struct instanc
 	current.run = run;
 	current.instances = instances;
 	current.num = num;
-	current.out = fileno(file);
+	current.how = (struct test_how){.out = fileno(file), .last_attempt = true, .shared = true};
 	/* Check's word on the process is not needed: the marks say how far it came. */
 	run_under_check(run_batch_in_child, limit);
 	rewind(file);

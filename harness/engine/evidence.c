@@ -32,7 +32,7 @@ unsigned int evidence_step_packet(const struct test *t)
 
 static bool told(const struct test *t)
 {
-	return t->run->transcript != TRANSCRIPT_NONE;
+	return !t->shared && t->run->transcript != TRANSCRIPT_NONE;
 }
 
 void evidence_step(struct test *t, const char *text)

@@ -47,26 +47,26 @@ static bool is(const json_t *event, const char *member, const char *text)
 	return value && strcmp(value, text) == 0;
 }
 
-/* Returns whether the case left nothing to explain. */
-static bool forward(const struct run_config *run, struct attempt *attempt)
+static bool clean(const struct attempt *attempt)
 {
-	bool clean = (is(attempt->verdict, "behaviour", "pass") ||
-			     is(attempt->verdict, "behaviour", "skip")) &&
-		     !is(attempt->verdict, "teardown", "fail") &&
-		     !is(attempt->verdict, "teardown", "warn");
-	bool observed = false;
+	return (is(attempt->verdict, "behaviour", "pass") ||
+		       is(attempt->verdict, "behaviour", "skip")) &&
+	       !is(attempt->verdict, "teardown", "fail") &&
+	       !is(attempt->verdict, "teardown", "warn");
+}
+
+static void forward(const struct run_config *run, const struct attempt *attempt)
+{
+	bool whole = run->transcript == TRANSCRIPT_ALL || !clean(attempt);
 	size_t i;
 	json_t *event;
 
-	json_array_foreach(attempt->lines, i, event) observed =
-		observed || is(event, "event", "observation");
-	json_array_foreach(attempt->lines, i,
-		event) if (run->transcript == TRANSCRIPT_ALL || !clean || observed ||
-			   is(event, "event", "observation") || is(event, "event", "fresh"))
+	json_array_foreach(attempt->lines, i, event) whole =
+		whole || is(event, "event", "observation");
+	json_array_foreach(attempt->lines, i, event) if (whole || is(event, "event", "fresh"))
 		events_write(STDOUT_FILENO, json_incref(event));
 	json_object_set_new(attempt->verdict, "duration_ms", json_real(attempt->duration_ms));
 	events_write(STDOUT_FILENO, json_incref(attempt->verdict));
-	return clean;
 }
 
 /* Against a real target a case is begun anew when its answer was lost, or when another engine held the identities it needs. */
@@ -107,10 +107,46 @@ static enum nvc_result attempt_case(const struct run_config *run, const struct i
 	}
 }
 
+/* A case that other cases have changed, or the tester's memory, is nobody's verdict. */
+static void compare(json_t *alone, const json_t *shared)
+{
+	static const char *const members[] = {"behaviour", "teardown"};
+	char reason[200];
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		const char *value = json_string_value(json_object_get(shared, members[i]));
+		if (!value || is(alone, members[i], value))
+			continue;
+		snprintf(reason, sizeof(reason),
+			"%s is %s in a process of its own and %s after other cases", members[i],
+			json_string_value(json_object_get(alone, members[i])), value);
+		json_object_set_new(alone, "behaviour", json_string("error"));
+		json_object_set_new(alone, "reason", json_string(reason));
+		return;
+	}
+}
+
+/* Whatever has something to explain, and what came to no end among others, is run again in a process of its own. */
+static enum nvc_result settle(const struct run_config *run, const struct instance *instance,
+	struct attempt *attempt, struct nvc_error *err)
+{
+	struct attempt shared = *attempt;
+	enum nvc_result result;
+
+	if (shared.verdict && (run->transcript == TRANSCRIPT_NONE ||
+				      (clean(&shared) && json_array_size(shared.lines) == 0)))
+		return NVC_OK;
+	result = attempt_case(run, instance, attempt, err);
+	if (result == NVC_OK && shared.verdict)
+		compare(attempt->verdict, shared.verdict);
+	attempt_drop(&shared);
+	return result;
+}
+
 /* Runs the cases from `selected[0]` on that share a process, at least one; returns their number in `num_run`, and whether they left
  * nothing to explain. */
 static enum nvc_result run_next(const struct run_config *run,
-	const struct instance *const *selected, size_t num, size_t *num_run, bool *clean,
+	const struct instance *const *selected, size_t num, size_t *num_run, bool *all_clean,
 	struct nvc_error *err)
 {
 	struct attempt attempts[MAX_BATCH] = {0};
@@ -119,17 +155,16 @@ static enum nvc_result run_next(const struct run_config *run,
 
 	if (batch > 1)
 		result = attempt_batch(run, selected, batch, attempts, err);
-	*clean = true;
+	*all_clean = true;
 	for (*num_run = 0; result == NVC_OK && *num_run < batch; (*num_run)++) {
 		struct attempt *attempt = &attempts[*num_run];
 		events_write(STDOUT_FILENO, json_pack("{s:s, s:s}", "event", "case-start", "case",
 						    selected[*num_run]->id));
-		if (!attempt->verdict) {
-			attempt_drop(attempt);
-			result = attempt_case(run, selected[*num_run], attempt, err);
-		}
-		if (result == NVC_OK)
-			*clean = forward(run, attempt) && *clean;
+		result = settle(run, selected[*num_run], attempt, err);
+		if (result != NVC_OK)
+			break;
+		forward(run, attempt);
+		*all_clean = *all_clean && clean(attempt);
 	}
 	for (size_t i = 0; i < batch; i++)
 		attempt_drop(&attempts[i]);
@@ -199,7 +234,6 @@ static enum nvc_result read_kato(
 	return NVC_OK;
 }
 
-/* Only where nobody looks into one case: cases that share a process share its memory, too. */
 static enum nvc_result read_batch(
 	const json_t *config, struct run_config *run, struct nvc_error *err)
 {
@@ -208,11 +242,11 @@ static enum nvc_result read_batch(
 
 	if (num < 1 || num > MAX_BATCH)
 		return nvc_fail(err, NVC_E_INVALID, "batch: not a number from 1 to %d", MAX_BATCH);
-	if ((num > 1 || run->transcript == TRANSCRIPT_NONE) &&
-		(!run->reference || run->captures.mode != CAPTURE_NONE))
+	if (num > 1 && (!run->reference || run->captures.mode == CAPTURE_ALL || run->captures.has_keylog ||
+			       run->transcript == TRANSCRIPT_ALL))
 		return nvc_fail(err, NVC_E_INVALID,
-			"batch, and transcript none: only for the reference target in process, "
-			"without captures");
+			"batch: only for the reference target in process, without all captures and "
+			"conversations");
 	run->batch = (size_t)num;
 	return NVC_OK;
 }

@@ -355,8 +355,7 @@ static void tear_down(struct test *t)
 	evidence_close(t);
 }
 
-bool test_run(
-	const struct run_config *run, const struct instance *instance, int out, bool last_attempt)
+bool test_run(const struct run_config *run, const struct instance *instance, struct test_how how)
 {
 	struct test *t = calloc(1, sizeof(*t));
 	struct teardown_verdict teardown = {.verdict = VERDICT_NONE, .seen = ""};
@@ -367,8 +366,9 @@ bool test_run(
 		return false;
 	t->run = run;
 	t->instance = instance;
-	t->out = out;
-	t->last_attempt = last_attempt;
+	t->out = how.out;
+	t->last_attempt = how.last_attempt;
+	t->shared = how.shared;
 	if (!set_up(t, &err))
 		test_error(t, "%s", err.text);
 	check_needs(t);

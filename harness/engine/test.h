@@ -15,7 +15,7 @@
 enum transcript {
 	TRANSCRIPT_FAIL, /* that left something to explain */
 	TRANSCRIPT_ALL,
-	TRANSCRIPT_NONE, /* verdicts and observations alone: a third of the cost is saved */
+	TRANSCRIPT_NONE,
 };
 
 /* What a run is made of; read from the runner's JSON by run.c. */
@@ -48,6 +48,7 @@ struct test {
 	const struct instance *instance;
 	int out; /* events go here */
 	bool last_attempt;
+	bool shared; /* other cases use this process too: the conversation is not told, which saves a third */
 	/* the verdict */
 	enum verdict verdict;
 	enum req_id requirement;
@@ -74,10 +75,15 @@ struct test {
 	struct nvc_queue *watched;
 };
 
-/* test_run runs the case of `instance` in this process and writes its events to `out`, the verdict last. Returns whether the verdict is
- * neither FAIL nor ERROR, for Check. */
-bool test_run(
-	const struct run_config *run, const struct instance *instance, int out, bool last_attempt);
+/* How a case is run: its events go to `out`. */
+struct test_how {
+	int out;
+	bool last_attempt, shared; /* as in struct test */
+};
+
+/* test_run runs the case of `instance` in this process and writes its events, the verdict last. Returns whether the verdict is neither FAIL
+ * nor ERROR, for Check. */
+bool test_run(const struct run_config *run, const struct instance *instance, struct test_how how);
 
 /* verdict_name returns "pass", "warn", ... */
 const char *verdict_name(enum verdict verdict);

@@ -33,7 +33,6 @@ UNKILLED = os.path.join(HERE, "unkilled.json")
 EQUIVALENT = os.path.join(HERE, "equivalent.json")
 CLEAN_SEEDS = 3
 DEFAULT_SEED = 1
-BATCH = 64  # cases of a trial that share a process
 # What a cell of the matrix shows.
 UNREACHED = "-"
 NOTED = "N"
@@ -210,7 +209,7 @@ def run_trials(trials, jobs):
         if not run.cases:
             continue  # nothing goes by what is broken; find_holes says so
         # With virtual time a slow case costs nothing, so all of them run; the silence limit knows of real time only.
-        config = {**run.config([case.id for case in run.cases]), "reached": not trial.defect, "batch": BATCH, "transcript": "none"}
+        config = {**run.config([case.id for case in run.cases]), "reached": not trial.defect, "transcript": "none"}
         work.append(engine.Job(config, silence(run), tag=trial))
 
     def end(job, outcome):

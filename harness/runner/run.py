@@ -20,6 +20,7 @@ from .redaction import Redactor
 from .reports import Reports, finish
 from .terminal import Printer, Progress, clean
 
+BATCH = 64  # cases that share a process where the reference target is tested; what is not clean is run again alone
 DEFAULT_TIMEOUT = 10
 # The engine reports a case when it has ended: within this time, on a real target after as many attempts as answers got lost.
 CASE_SECONDS = 60
@@ -122,6 +123,8 @@ class Run:
                   "hdr_digest": self.target.hdr_digest, "data_digest": self.target.data_digest, "slow": self.slow}
         if self.captures:
             config["captures"] = self.captures
+        if self.target.is_reference and not self.keylog and (self.captures or {}).get("mode") != "all":
+            config["batch"] = BATCH
         if self.turns:
             config["turns"] = self.turns
         if self.target.keep_alive_tmo is not None:

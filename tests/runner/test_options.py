@@ -19,7 +19,7 @@ class Meaning(RunnerTest):
         self.assertEqual((captures["mode"], captures["secrets"]), ("fail", True))
         self.assertEqual(config, {
             "target": "reference", "defects": ["row-7"], "seed": 16, "timeout_s": 20, "fault": "split", "transcript": "fail",
-            "keylog": None, "hdr_digest": False, "data_digest": False, "slow": False,
+            "keylog": None, "hdr_digest": False, "data_digest": False, "slow": False, "batch": 64,
             "cases": ["auth.pair/sha256/null", "auth.pair/sha384/ffdhe2048", "concat.replace.once",
                       "concat.replace.repeats", "timer.expires"]})
 
