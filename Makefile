@@ -130,7 +130,8 @@ interop: $(ENGINE) ## make reports/interop/: the reference target and four kerne
 .PHONY: lint
 lint: man ## clang-format, clang-tidy, cppcheck, shellcheck, and the manual page
 	clang-format --dry-run --Werror $(C_FILES)
-	clang-tidy --quiet $(LIB_SRC) $(SUITE_SRC) $(ENGINE_SRC) -- $(CPPFLAGS) -std=c17 $(PKG_CFLAGS) $(CHECK_CFLAGS)
+	@printf '%s\n' $(LIB_SRC) $(SUITE_SRC) $(ENGINE_SRC) | xargs -P $(JOBS) -n 8 sh -c \
+		'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -std=c17 $(PKG_CFLAGS) $(CHECK_CFLAGS)' clang-tidy
 	shellcheck harness/bootstrap harness/deb .ci/run
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=.cppcheck -Ilib -I. $(LIB_SRC) $(SUITE_SRC) $(ENGINE_SRC)

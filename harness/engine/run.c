@@ -242,8 +242,8 @@ static enum nvc_result read_batch(
 
 	if (num < 1 || num > MAX_BATCH)
 		return nvc_fail(err, NVC_E_INVALID, "batch: not a number from 1 to %d", MAX_BATCH);
-	if (num > 1 && (!run->reference || run->captures.mode == CAPTURE_ALL || run->captures.has_keylog ||
-			       run->transcript == TRANSCRIPT_ALL))
+	if (num > 1 && (!run->reference || run->captures.mode == CAPTURE_ALL ||
+			       run->captures.has_keylog || run->transcript == TRANSCRIPT_ALL))
 		return nvc_fail(err, NVC_E_INVALID,
 			"batch: only for the reference target in process, without all captures and "
 			"conversations");
