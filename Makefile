@@ -203,7 +203,7 @@ $(BUILD)/make_capture $(BUILD)/bare_loop: $(BUILD)/%: $(BUILD)/tests/bench/%.o $
 BENCH_KERNEL ?= 7.3.4
 
 .PHONY: bench bench-replay
-bench: $(BUILD)/bench $(ENGINE) bench-replay ## cost of a case over its Diffie-Hellman operations, of the whole run, of replay, of a kernel's verdict
+bench: $(BUILD)/bench $(ENGINE) bench-replay ## cost of a case over its Diffie-Hellman operations, of the whole run, of the kill matrix, of replay, of a kernel's verdict
 	$(BUILD)/bench
 	$(PYTHON) tests/bench/whole_run.py $(JOBS)
 	$(PYTHON) tests/bench/kernel_story.py $(BENCH_KERNEL)
