@@ -10,10 +10,11 @@ import unittest
 
 from support import ROOT
 
-from harness.runner import catalogue, engine
+from harness.runner import catalogue, engine, withhold
 
 PAGE = os.path.join(ROOT, "docs", "findings.md")
 MATRIX = os.path.join(ROOT, "reports", "kernels", "matrix.json")
+WITHHELD = os.path.join(ROOT, "harness", "baselines", "withheld.txt")
 BASELINE = os.path.join(ROOT, "harness", "baselines", "linux.toml")
 FIRST = "Report to the implementer first"
 SECURITY = {"yes", "fixed", "slight", "no"}
@@ -83,6 +84,10 @@ class Findings(unittest.TestCase):
             for row in rows(text):
                 self.assertIn(row[-1], SECURITY, row)
                 self.assertEqual(row[-1] == "yes", heading == FIRST, row)
+
+    def test_what_goes_to_the_implementer_first_is_withheld(self):
+        named = set().union(*(requirements_in(row[0]) for row in rows(sections()[FIRST])))
+        self.assertEqual(withhold.load(WITHHELD), named)
 
     def test_every_line_has_a_cause(self):
         for heading, text in sections().items():
