@@ -363,11 +363,9 @@ CASE(disconnect_io, .id = "failure.disconnect-on-io-queue",
 	expect_served(t, REQ_C_065, admin);
 }
 
-CASE(receive_afterwards, .id = "failure1.receive-afterwards",
-	.title = "What an Authentication Receive on an authenticated queue does is on record",
-	.checks = {REQ_N_024}, .needs = NEED_AUTH)
+/* Puts on record what an Authentication Receive does to a queue that has no transaction. */
+static void observe_receive(struct test *t, enum req_id req, struct nvc_queue *admin)
 {
-	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
 	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 	struct nvc_auth_received received = {0};
 	struct nvc_completion done = {0};
@@ -378,7 +376,25 @@ CASE(receive_afterwards, .id = "failure1.receive-afterwards",
 		return;
 	nvc_auth_receive(auth, &received, NULL);
 	served = nvc_queue_usable(admin, 0, &done, NULL) == NVC_OK && done.status == NVC_SC_SUCCESS;
-	test_observed(t, REQ_N_024, "%s, and the queue is %s",
+	test_observed(t, req, "%s, and the queue is %s",
 		nvc_auth_received_text(&received, text, sizeof(text)),
 		served ? "served" : "not served any more");
+}
+
+CASE(receive_afterwards, .id = "failure1.receive-afterwards",
+	.title = "What an Authentication Receive on an authenticated queue does is on record",
+	.checks = {REQ_N_024}, .needs = NEED_AUTH)
+{
+	observe_receive(t, REQ_N_024, admin_ready(t, host_as(t, ORDINARY)));
+}
+
+CASE(receive_unneeded, .id = "failure1.receive-where-none-is-needed",
+	.title = "What an Authentication Receive does where no authentication is needed is on "
+		 "record",
+	.checks = {REQ_N_025}, .needs = NEED_OPEN_HOST)
+{
+	struct nvc_queue *admin = connect_admin(t, host_as(t, want_open()));
+
+	enable(t, admin);
+	observe_receive(t, REQ_N_025, admin);
 }

@@ -535,6 +535,19 @@ CASE(success2_needed, .id = "reply.before-success2",
 	expect_status(t, REQ_C_134, auth->queue, CMD_PROPERTY_SET, CODES(NVC_SC_SUCCESS));
 }
 
+CASE(success1_needed, .id = "reply.before-success1",
+	.title =
+		"Whether a one-way authentication opens the queue before its Success1 is on record",
+	.checks = {REQ_N_026}, .needs = NEED_AUTH | NEED_ATR)
+{
+	struct nvc_challenge challenge = {0};
+	struct nvc_auth *auth = challenged(t, ORDINARY, NVC_AUTH_UNIDIRECTIONAL, &challenge);
+
+	send_reply(t, auth);
+	expect_not_open(t, REQ_N_026, auth->queue);
+	receive_success1(t, auth);
+}
+
 CASE(success2_t_id, .id = "reply.success2-foreign-t-id",
 	.title = "A Success2 of another transaction is refused and does not open the queue",
 	.checks = {REQ_C_158}, .needs = NEED_BIDI | NEED_ATR, .teardown = TEARDOWN_CLOSED)

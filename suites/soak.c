@@ -120,6 +120,28 @@ CASE(failures, .id = "soak.failures",
 	expect_new_association(t, REQ_C_185, host);
 }
 
+CASE(handshakes, .id = "soak.failed-handshakes",
+	.title = "Many TLS handshakes under a wrong PSK leave no memory behind, and the right one "
+		 "works",
+	.checks = {REQ_N_001, REQ_C_223}, .needs = NEED_CONCAT | NEED_SIM, .timeout_s = 120)
+{
+	struct nvc_host *host = host_as(t, ORDINARY);
+	struct nvc_tls_psk wrong;
+	size_t before = 0;
+
+	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, NULL);
+	wrong = host->psk;
+	wrong.psk.data[0] ^= 1;
+	for (int round = 0; round < WARM_UP + FEWER && test_running(t); round++) {
+		expect_no_tls(t, REQ_C_223, host, &wrong);
+		if (round == WARM_UP)
+			before = test_memory(t);
+	}
+	judge_growth(t, before, test_memory(t));
+	expect_tls(t, REQ_C_223, host, &host->psk);
+	nvc_secret_wipe(&wrong.psk);
+}
+
 enum { ASSOCIATIONS = 64 };
 
 CASE(associations, .id = "soak.associations",

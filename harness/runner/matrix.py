@@ -3,11 +3,12 @@
 
 A case that passes has judged all it checks. One that fails has judged what its verdict names; whether it came to the rest is not
 known, so the rest gets nothing from it, and `inconclusive` where nothing else says more. The observer's verdicts count like cases.
+What is withheld (withhold.py) counts too, and is not shown.
 """
 
 import shlex
 
-from . import __version__, diff, records
+from . import __version__, diff, records, withhold
 from .catalogue import Requirement
 from .terminal import clean
 
@@ -19,17 +20,18 @@ EVENTS_OF_A_CASE = 400
 EVENTS_IN_ALL = 60000
 KERNEL_LINES = 200
 SUSPECTS_SHOWN = 5
-CASE_FIELDS = ("title", "behaviour", "teardown", "requirement", "citation", "expected", "seen", "reason", "packets", "capture",
-               "teardown_requirement", "teardown_expected", "teardown_seen", "answers_lost", "duration_ms")
-BRIEF_FIELDS = ("title", "behaviour", "teardown")
+CASE_FIELDS = ("behaviour", "teardown", "requirement", "expected", "seen", "reason", "teardown_requirement", "teardown_expected",
+               "teardown_seen", "answers_lost")
+PACKET_FIELDS = ("packets", "capture", "duration_ms")
+BRIEF_FIELDS = ("behaviour", "teardown")
 EVENT_FIELDS = ("event", "kind", "n", "packet", "conn", "dir", "t_ms", "text", "requirement", "expected", "seen")
 
 
-def build(catalogue, runs, since, conversations=True):
+def build(catalogue, runs, since, conversations=True, withheld=frozenset()):
     """build returns the object of report.json. runs: Records; since: for each of them an earlier Record, or None. Without
-    conversations it says what was seen, but not what provoked it."""
+    conversations it says what was seen, but not what provoked it; of what breaks a requirement in withheld it says neither."""
     budget = [EVENTS_IN_ALL] if conversations else None
-    columns = [_Column(record, earlier, budget) for record, earlier in zip(runs, since)]
+    columns = [_Column(record, earlier, budget, withheld) for record, earlier in zip(runs, since)]
     known = dict(catalogue.requirements)
     for column in columns:
         for ident in column.cells:
@@ -37,8 +39,9 @@ def build(catalogue, runs, since, conversations=True):
     rows = [{"id": item.id, "level": item.level, "area": item.area or NO_AREA, "statement": item.statement,
              "citation": item.citation, "expected": item.expected, "ends": item.ends,
              "cells": [column.cell(item.id) for column in columns]} for item in known.values()]
-    return _clean({"format": FORMAT, "version": __version__, "runs": [column.head for column in columns], "requirements": rows,
-                   "results": [column.results for column in columns]})
+    titles = {case["id"]: case.get("title", "") for column in columns for case in column.record.cases if case["id"] in column.results}
+    return _clean({"format": FORMAT, "version": __version__, "withheld": sorted(withheld), "runs": [column.head for column in columns],
+                   "requirements": rows, "titles": titles, "results": [column.results for column in columns]})
 
 
 def _clean(value):
@@ -57,10 +60,15 @@ def _spotless(case):
 class _Column:
     """_Column is one run, by requirement."""
 
-    def __init__(self, record, earlier, budget):
+    def __init__(self, record, earlier, budget, withheld):
         self.record = record
+        self.withheld = withheld
+        self.hidden = withhold.hidden(record.results, withheld)
         rows = diff.changes(earlier.results, record.results) if earlier else []
         self.changes = {ident: kind for ident, kind, _, _ in rows}
+        if earlier:
+            hidden = {**withhold.hidden(earlier.results, withheld), **self.hidden}
+            rows = list({hidden.get(row[0], row[0]): [hidden.get(row[0], row[0]), *row[1:]] for row in reversed(rows)}.values())[::-1]
         self.head = self._head(earlier, rows)
         self.cells = {}
         self.results = {}
@@ -74,7 +82,7 @@ class _Column:
             self._case(case, events.get(case["id"], []), said.get(case["id"], []), budget)
         for seen in record.observations:
             cell = self._cell(seen["requirement"])
-            cell["observed"] = {name: seen.get(name) for name in ("id", "verdict", "level", "count", "cases", "first")}
+            cell["observed"] = self._observed(cell, seen, budget is None)
             cell["behaviours"].append(seen["verdict"])
             self._mark(cell, seen["id"])
 
@@ -82,9 +90,13 @@ class _Column:
         results, gate = self.record.results, self.record.gate
         head = {name: results.get(name) for name in ("target", "started", "seed", "defects", "fault", "command", "exit_status",
                                                       "counts", "findings", "unmet_claims", "engine_faults")}
+        for name in ("command", "engine_faults"):
+            head[name] = self._told(head[name])
         found = gate.get("findings")
-        head.update(label=self.record.label, stopped=_stopped(results.get("deaths")), kernel=gate.get("kernel"), death=gate.get("death"),
-                    kernel_findings=[one.get("title") for one in found if isinstance(one, dict)] if isinstance(found, list) else [],
+        head.update(label=self.record.label, stopped=self._stopped(results.get("deaths")), kernel=gate.get("kernel"),
+                    death=self._told(gate.get("death")),
+                    kernel_findings=[withhold.WORDS if one.get("case") in self.hidden else one.get("title")
+                                     for one in found if isinstance(one, dict)] if isinstance(found, list) else [],
                     since=f"{earlier.label}, {earlier.results.get('started', '?')}" if earlier else None,
                     changes=[{"id": ident, "kind": kind, "earlier": diff.shown(before), "later": diff.shown(after)}
                              for ident, kind, before, after in rows])
@@ -92,7 +104,35 @@ class _Column:
 
     def _cell(self, ident):
         return self.cells.setdefault(ident, {"behaviours": [], "teardowns": [], "cases": [], "unreached": 0, "observed": None,
-                                             "changed": None})
+                                             "changed": None, "withheld": False})
+
+    def _observed(self, cell, seen, brief):
+        """_observed returns what a cell tells of what the observer saw."""
+        told = {name: seen.get(name) for name in ("id", "verdict", "level", "count", "cases", "first")}
+        first = told["first"] if isinstance(told["first"], dict) else {}
+        if seen["requirement"] in self.withheld and seen["verdict"] != "note" or first.get("case") in self.hidden:
+            cell["withheld"], told["cases"], told["first"] = True, [], {}
+        told["cases"] = [ident for ident in told["cases"] or [] if ident not in self.hidden]
+        if brief:
+            del told["cases"]
+        return told
+
+    def _told(self, value):
+        """_told returns value, with what names a case that is not shown left out."""
+        if isinstance(value, list):
+            return [self._told(item) for item in value]
+        return withhold.WORDS if isinstance(value, str) and any(ident in value for ident in self.hidden) else value
+
+    def _stopped(self, deaths):
+        """_stopped says of each time that the target stopped serving who did it, as far as that is known."""
+        said = []
+        for death in deaths if isinstance(deaths, list) else []:
+            suspects = death.get("suspects") if isinstance(death, dict) else None
+            if isinstance(suspects, list) and suspects:
+                names = [self.hidden.get(str(ident), str(ident)) for ident in [death.get("killer"), *suspects[:SUSPECTS_SHOWN]] if ident]
+                who = names[0] if death.get("killer") else f"in or after one of: {', '.join(dict.fromkeys(names))}"
+                said.append(f"{who} ({death.get('seen') or '?'})")
+        return said
 
     def _mark(self, cell, ident):
         kind = self.changes.get(ident)
@@ -106,7 +146,10 @@ class _Column:
         ended = case.get("teardown_requirement") or named
         for ident in dict.fromkeys([*checks, *([ended] if ended and case["teardown"] != "none" else [])]):
             cell = self._cell(ident)
-            cell["cases"].append(case["id"])
+            if case["id"] in self.hidden:
+                cell["withheld"] = True
+            else:
+                cell["cases"].append(case["id"])
             if ident in checks and (case["behaviour"] not in ("fail", "warn") or ident == named):
                 cell["behaviours"].append(case["behaviour"])
             elif ident in checks:
@@ -114,9 +157,12 @@ class _Column:
             if case["teardown"] == "pass" or (case["teardown"] != "none" and ident == ended):
                 cell["teardowns"].append(case["teardown"])
             self._mark(cell, case["id"])
+        if case["id"] in self.hidden:
+            return
         # A page that is kept is to be small, too: without conversations a clean case says that it is clean.
         brief = budget is None and _spotless(case)
-        shown = {name: case[name] for name in (BRIEF_FIELDS if brief else CASE_FIELDS) if case.get(name)}
+        fields = BRIEF_FIELDS if brief else CASE_FIELDS if budget is None else CASE_FIELDS + PACKET_FIELDS
+        shown = {name: case[name] for name in fields if case.get(name)}
         if not brief:
             shown["again"] = case.get("again") or self._again(case["id"])
         if case["id"] in self.changes:
@@ -144,18 +190,7 @@ class _Column:
             return None
         behaviour = _worst(cell["behaviours"]) or ("inconclusive" if cell["unreached"] else "none")
         return {"behaviour": behaviour, "teardown": _worst(cell["teardowns"]) or "none", "cases": cell["cases"],
-                "observed": cell["observed"], "changed": cell["changed"]}
-
-
-def _stopped(deaths):
-    """_stopped says of each time that the target stopped serving who did it, as far as that is known."""
-    said = []
-    for death in deaths if isinstance(deaths, list) else []:
-        suspects = death.get("suspects") if isinstance(death, dict) else None
-        if isinstance(suspects, list) and suspects:
-            who = death.get("killer") or f"in or after one of: {', '.join(str(ident) for ident in suspects[:SUSPECTS_SHOWN])}"
-            said.append(f"{who} ({death.get('seen') or '?'})")
-    return said
+                "observed": cell["observed"], "changed": cell["changed"], **({"withheld": True} if cell["withheld"] else {})}
 
 
 def _worst(verdicts):

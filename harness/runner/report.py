@@ -14,7 +14,7 @@ import re
 import sys
 
 from . import catalogue as cat
-from . import diff, engine, matrix, records
+from . import diff, engine, matrix, records, withhold
 from .errors import EXIT_OK, ToolError, UsageError
 from .redaction import Redactor
 from .terminal import Printer, clean
@@ -32,6 +32,8 @@ def add_arguments(parser):
         help="an earlier run to show the changes from; of the same target, or one for each RUN in order")
     add("--no-conversations", action="store_true",
         help="leave out packets, steps and kernel logs: what is published before the implementer knows is to be no recipe")
+    add("--withhold", metavar="FILE",
+        help="requirements, one on each line, of which the page tells the verdict only, with the words \"report to the implementer first\"")
     add("--output", default="report.html", metavar="FILE", help="the page (default report.html); FILE.json goes beside it")
 
 
@@ -67,10 +69,13 @@ def _earlier(args, runs, labels):
 
 def main(args):
     """main runs `nvme-conform report` and returns its exit status."""
+    withheld = withhold.load(args.withhold) if args.withhold else frozenset()
     runs, labels = _columns(args)
     since = _earlier(args, runs, labels)
     catalogue = cat.read(engine.list_objects())
-    report = matrix.build(catalogue, runs, since, not args.no_conversations)
+    for ident in sorted(withheld - set(catalogue.requirements)):
+        raise UsageError(f"--withhold {args.withhold}: no requirement has the id {ident}; see list --requirements")
+    report = matrix.build(catalogue, runs, since, not args.no_conversations, withheld)
     redactor = Redactor()
     data = redactor.text(json.dumps(report, separators=(",", ":")))
     page = render(json.loads(data))
@@ -108,6 +113,7 @@ def render(report):
              "TITLE": html.escape(", ".join(run["label"] for run in report["runs"])), "VERSION": html.escape(report["version"]),
              "RUNS": "\n".join(_run(number, run) for number, run in enumerate(report["runs"], 1)),
              "LEGEND": "".join(f"<li>{_letter(name, 'b')} {name}</li>" for name in LETTERS if name != "none"),
+             "WITHHELD": f"<li><span class=\"eye\">!</span> {withhold.WORDS}: only the verdict is told</li>" if report["withheld"] else "",
              "HEAD": "".join(f'<th scope="col" class="run"><span class="num">{number}</span> '
                              f'<span class="name">{html.escape(run["label"])}</span></th>'
                              for number, run in enumerate(report["runs"], 1)),
@@ -191,10 +197,11 @@ def _row(row):
 def _cell(ident, number, cell):
     if not cell:
         return f"<td class=\"cell\" data-run=\"{number + 1}\">{_letter('none', 'b')}</td>"
-    title = f"{cell['behaviour']}, teardown {cell['teardown']}, {len(cell['cases'])} cases"
+    title = f"{cell['behaviour']}, teardown {cell['teardown']}, {withhold.WORDS if cell.get('withheld') else str(len(cell['cases'])) + ' cases'}"
     title += f", {diff.KINDS[cell['changed']]}" if cell["changed"] in diff.KINDS else ""
     mark = f" k-{cell['changed']}" if cell["changed"] in diff.KINDS else ""
     eye = '<span class="eye" title="the observer reported it">o</span>' if cell["observed"] else ""
+    eye += f'<span class="eye" title="{withhold.WORDS}">!</span>' if cell.get("withheld") else ""
     link = html.escape(f"#{ident}/{number + 1}", quote=True)
     return (f'<td class="cell{mark}" data-run="{number + 1}"><a href="{link}" title="{html.escape(title, quote=True)}">{_letter(cell["behaviour"], "b")}'
             f'{_letter(cell["teardown"], "t")}{eye}</a></td>')

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 
-from ..runner import engine
+from ..runner import engine, withhold
 from ..runner.catalogue import area_of
+from ..runner.matrix import WORST
 from ..runner.terminal import table
 from . import baseline, expectation, gate_junit
 from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
@@ -256,15 +257,37 @@ expected" compares with `harness/baselines/linux.toml`. `matrix.json` has every 
 {cases}"""
 
 
+WITHHELD = os.path.join(engine.ROOT, "harness", "baselines", "withheld.txt")
+
+
+def _untold(columns, withheld):
+    """_untold returns the columns with what judges a withheld requirement as that requirement, its worst verdict with it."""
+    names = {ident.split("/")[0] for each in columns for ident, result in each["verdicts"].items()
+             if result.get("requirement") in withheld and result["verdict"].split("/")[0] in ("fail", "warn")}
+    told = []
+    for each in columns:
+        verdicts = {}
+        for ident, result in each["verdicts"].items():
+            requirement = result.get("requirement", "")
+            if ident.split("/")[0] not in names:
+                verdicts[ident] = result
+            elif requirement in withheld:
+                found = [result["verdict"].split("/")[0], *(one["verdict"] for one in [verdicts.get(requirement)] if one)]
+                verdicts[requirement] = {"verdict": min(found, key=WORST.index), "requirement": requirement}
+        told.append({**each, "verdicts": verdicts})
+    return told
+
+
 def publish(directory, columns, command):
     """publish stores what reports/kernels/ shows: verdicts and requirements, nothing of this machine.
 
-    What was seen stays out: of a hole in the newest release the requirement is all that is told.
+    What was seen stays out, and of a hole in the newest release the requirement is all that is told.
     """
     kept = ("kernel", "release", "status", "accel", "suite_seed", "findings", "kernel_files")
+    told = _untold(columns, withhold.load(WITHHELD))
     slim = [{**{name: each[name] for name in kept},
              "verdicts": {ident: [result["verdict"], result.get("requirement", "")]
-                          for ident, result in each["verdicts"].items()}} for each in columns]
+                          for ident, result in each["verdicts"].items()}} for each in told]
     packages = [f"| {each['release'] or each['kernel']} | " + ", ".join(
         f"{entry['file']} ({entry['verified']})" for entry in each["kernel_files"])
         + f" | {each['seconds']:.0f} |" for each in columns]
@@ -275,7 +298,7 @@ def publish(directory, columns, command):
     with open(os.path.join(directory, "README.md"), "w", encoding="utf-8") as file:
         file.write(_PUBLISHED.format(
             command=command, areas=markdown(area_rows(columns)), legend=LEGEND[0].upper() + LEGEND[1:],
-            packages="\n".join(packages), cases=markdown(case_rows(columns))))
+            packages="\n".join(packages), cases=markdown(case_rows(told))))
 
 
 def rejudge(directory, expected, lenient):

@@ -106,6 +106,14 @@ void nvc_auth_free(struct transaction *tx)
 	free(tx);
 }
 
+void nvc_auth_leave(struct nvc_target *target, struct transaction *tx)
+{
+	if (!tx)
+		return;
+	tx->next = target->forgotten;
+	target->forgotten = tx;
+}
+
 /* ---- time ---- */
 
 void nvc_auth_start_timer(struct conn *conn)

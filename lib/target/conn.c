@@ -272,6 +272,8 @@ static void on_release(void *self)
 	struct conn *conn = self;
 	struct conn **link = &conn->target->conns;
 
+	if (conn->handshake && !conn->secured && !KEPT(conn->target, LOSS_HANDSHAKE))
+		nvc_auth_leave(conn->target, calloc(1, sizeof(struct transaction)));
 	nvc_teardown(conn, TD_LOST);
 	nvc_controller_drop(conn);
 	while (*link != conn)

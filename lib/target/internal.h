@@ -149,6 +149,7 @@ struct conn {
 	/* channel */
 	char identity[NVC_PSK_IDENTITY_SIZE];
 	char tls_hostnqn[NVC_NQN_MAX_LEN + 1], tls_subnqn[NVC_NQN_MAX_LEN + 1];
+	bool handshake; /* a TLS handshake has asked for a PSK */
 	bool secured;	/* the bytes come out of TLS */
 	bool generated; /* the identity is that of a generated PSK */
 	bool knows_tls; /* what the queue's authentication believes about the channel (teardown.c) */
@@ -290,6 +291,8 @@ void nvc_auth_timeout(struct conn *conn);
 void nvc_auth_start_timer(struct conn *conn);
 /* nvc_auth_free wipes and frees a transaction; NULL is allowed. */
 void nvc_auth_free(struct transaction *tx);
+/* nvc_auth_leave makes tx memory that nobody uses and the target's counters show (defects); NULL is allowed. */
+void nvc_auth_leave(struct nvc_target *target, struct transaction *tx);
 const char *nvc_auth_state_name(enum auth_state state);
 /* nvc_auth_illegal tells whether the state machine has an error for `event` in `state`. */
 bool nvc_auth_illegal(enum auth_state state, enum auth_event event);

@@ -254,6 +254,7 @@ bool nvc_psk_for_tls(void *self, const char *identity, struct nvc_secret *psk, u
 	struct conn *conn = self;
 	const struct psk_entry *entry;
 
+	conn->handshake = true;
 	derive_configured(conn->target);
 	entry = nvc_psk_find(conn->target, identity);
 	if (!entry) {

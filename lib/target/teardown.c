@@ -134,8 +134,7 @@ static void forget_to_forget(struct conn *conn, enum teardown_event event)
 			conn->target->locked_out = conn->controller->host;
 		return;
 	}
-	tx->next = conn->target->forgotten;
-	conn->target->forgotten = tx;
+	nvc_auth_leave(conn->target, tx);
 	conn->tx_auth = NULL;
 }
 

@@ -58,11 +58,11 @@ function pairs(rows) {
 	return list;
 }
 
-function clause(id, citation) {
+function clause(id) {
 	const row = requirements.get(id);
 	if (!id)
 		return "";
-	return id + (row && row.level !== "?" ? " (" + row.level + ") " : " ") + (citation || (row ? row.citation : ""));
+	return id + (row && row.level !== "?" ? " (" + row.level + ") " : " ") + (row ? row.citation : "");
 }
 
 function lane(event, shows) {
@@ -106,13 +106,13 @@ function caseBox(id, result, open) {
 	const box = element("details", "case");
 	box.open = open;
 	box.append(element("summary", "", letter(result.behaviour, "b"), letter(result.teardown, "t"), " ",
-		element("code", "", id), " ", result.title || ""));
+		element("code", "", id), " ", report.titles[id] || ""));
 	const fill = () => {
 		if (box.dataset.filled)
 			return;
 		box.dataset.filled = "1";
 		box.append(pairs([
-			["behaviour", result.behaviour], ["requirement", clause(result.requirement, result.citation)],
+			["behaviour", result.behaviour], ["requirement", clause(result.requirement)],
 			["expected", result.expected], ["seen", result.seen], ["reason", result.reason],
 			["teardown", result.teardown],
 			["… requirement", result.teardown === "pass" ? "" : clause(result.teardown_requirement)],
@@ -158,10 +158,12 @@ function show(id, number) {
 
 	if (/\b(F1|F2|Term)\(/.test(row.expected))
 		body.append(element("p", "cite", "F1(n) is AUTH_Failure1 with RCODEEX n, F2(n) AUTH_Failure2, Term(n) a TermReq with FES n."));
+	if (cell.withheld)
+		body.append(element("p", "loud", "Report to the implementer first: what was sent and seen is not told here (SECURITY.md)."));
 	title.id = "detail-title";
 	close.type = "button";
 	close.addEventListener("click", () => dialog.close());
-	if (cell.observed)
+	if (cell.observed && cell.observed.first && cell.observed.first.case)
 		body.append(element("h3", "", "The observer"), observedBox(cell.observed));
 	const rank = (name) => Math.min(worst.indexOf(results[name].behaviour), worst.indexOf(results[name].teardown));
 	const cases = [...cell.cases].sort((one, other) => rank(one) - rank(other));

@@ -281,12 +281,16 @@ class Matrix(unittest.TestCase):
     def test_published_says_nothing_of_what_was_seen(self):
         column = {"kernel": "7.1", "release": "7.1", "status": 0, "accel": "tcg", "suite_seed": 1, "findings": [], "seconds": 1.0,
                   "kernel_files": [{"file": "x.deb", "sha256": "00", "verified": "apt"}],
-                  "verdicts": {"a.x": {"verdict": "fail", "requirement": "C-140", "seen": "THE RECIPE"}}}
+                  "verdicts": {"a.recipe/1": {"verdict": "warn/pass", "requirement": "C-140", "seen": "THE RECIPE"},
+                               "a.recipe/2": {"verdict": "fail/fail", "requirement": "C-140"}, "a.recipe/3": {"verdict": "pass/pass"},
+                               "b.y": {"verdict": "fail", "requirement": "C-105", "seen": "THE RECIPE"}}}
         with tempfile.TemporaryDirectory() as directory:
             matrix.publish(directory, [column], "command")
             for name in ("README.md", "matrix.json"):
                 with open(os.path.join(directory, name), encoding="utf-8") as file:
-                    self.assertNotIn("RECIPE", file.read())
+                    self.assertNotIn("recipe", file.read().lower())
+            with open(os.path.join(directory, "matrix.json"), encoding="utf-8") as file:
+                self.assertEqual(json.load(file)["kernels"][0]["verdicts"], {"C-140": ["fail", "C-140"], "b.y": ["fail", "C-105"]})
 
     def test_shares_are_everything_once(self):
         wanted = list("abcdefg")

@@ -172,6 +172,80 @@ class Matrix(Report):
         self.assertEqual(report["results"][0]["concat.replace.repeats"]["kernel"][0], "nvmet: oops")
 
 
+class Withheld(Report):
+    """What the implementer is to hear of first: the verdict of the requirement, and nothing that leads to it."""
+
+    CASES = {"concat.replace.repeats": {"behaviour": "fail", "teardown": "fail", "requirement": "C-205", "expected": "Success1",
+                                        "seen": "the way in", "packets": [17], "teardown_requirement": "C-001",
+                                        "teardown_seen": "the way out"},
+             "timer.expires": {"behaviour": "fail", "requirement": "C-900", "seen": "no secret"}}
+    SEEN = {"event": "observation", "case": "concat.replace.repeats", "requirement": "C-086", "expected": "0", "seen": "the way in",
+            "packet": 3, "conn": 1}
+    LEADING = ("the way in", "the way out", "concat.replace.repeats", "concat.replace.once")
+
+    def assert_untold(self, *texts):
+        """assert_untold fails when a text has what leads to the hole. It does not print the page."""
+        self.assertEqual([word for word in self.LEADING for text in texts if word in text], [])
+
+    def withheld(self, *words, cases=None):
+        run = self.record("bad", self.CASES if cases is None else cases, events=[self.SEEN])
+        text, report = self.report(run, "--withhold", self.file("withheld", "# told first\nC-205  # a hole\n"), *words)
+        return run, text, report
+
+    def test_only_the_verdict_is_told(self):
+        _, text, report = self.withheld()
+        self.assert_untold(text, json.dumps(report))
+        cell = self.cell(report, "C-205")
+        self.assertEqual((cell["behaviour"], cell.get("withheld"), cell["cases"]), ("fail", True, []))
+        self.assertIn("report to the implementer first", text)
+        # What its case says of other requirements is told without the case; what others say is told as ever.
+        self.assertEqual(self.verdicts(report, "C-001"), ("pass", "fail"))
+        self.assertTrue(self.cell(report, "C-001").get("withheld"))
+        self.assertEqual(self.cell(report, "C-086")["observed"]["first"], {})
+        self.assertEqual(report["results"][0]["timer.expires"]["seen"], "no secret")
+        self.assertNotIn("withheld", self.cell(report, "C-900"))
+
+    def test_the_same_runs_tell_it_otherwise(self):
+        text, report = self.report(self.record("bad", self.CASES, events=[self.SEEN]))
+        for word in self.LEADING:
+            self.assertIn(word, text)
+        self.assertEqual(report["withheld"], [])
+
+    def test_a_target_without_the_hole_hides_nothing(self):
+        _, _, report = self.withheld(cases={})
+        self.assertIn("concat.replace.repeats", self.cell(report, "C-205")["cases"])
+        self.assertNotIn("withheld", self.cell(report, "C-205"))
+
+    def test_changes_name_the_requirement(self):
+        good = self.record("good")
+        _, text, report = self.withheld("--since", good)
+        self.assertIn(("C-205", "newly-failing"), {(row["id"], row["kind"]) for row in report["runs"][0]["changes"]})
+        self.assert_untold(text)
+        _, report = self.report(good, "--since", self.path("bad"), "--withhold", self.path("withheld"))
+        self.assertIn(("C-205", "newly-passing"), {(row["id"], row["kind"]) for row in report["runs"][0]["changes"]})
+
+    def test_killers_and_kernel_reports(self):
+        run, _, _ = self.withheld()
+        with open(os.path.join(run, "results.json"), encoding="utf-8") as file:
+            results = json.load(file)
+        results["deaths"] = [{"seen": "refused", "suspects": ["timer.expires", "concat.replace.repeats"], "killer": None}]
+        results["command"] = "nvme-conform run concat.replace.repeats"
+        self.file("bad/results.json", json.dumps(results))
+        finding = {"case": "concat.replace.repeats", "title": "WARNING: at the_hole", "lines": []}
+        self.file("bad/gate.json", json.dumps({"kernel": "7.3.4", "findings": [finding], "death": "after concat.replace.repeats"}))
+        text, report = self.report(run, "--withhold", self.path("withheld"))
+        self.assertEqual(report["runs"][0]["stopped"], ["in or after one of: timer.expires, C-205 (refused)"])
+        self.assert_untold(text)
+        self.assertNotIn("the_hole", json.dumps(report))
+
+    def test_file_that_is_none(self):
+        run = self.record("good")
+        for content, said in (("replace.once\n", "line 1: 'replace.once' is not the id of a requirement"), ("\n# x\n", "names no requirement"),
+                              ("C-777\n", "no requirement has the id C-777")):
+            self.assert_refused(self.invoke("report", run, "--withhold", self.file("withheld", content)), said)
+        self.assert_refused(self.invoke("report", run, "--withhold", self.path("nowhere")), "No such file")
+
+
 class Rendering(Report):
     def test_page_is_well_formed(self):
         good, bad = self.record("good"), self.record("bad", CASES, events=[SEEN])
@@ -310,6 +384,20 @@ class InBrowser(Report):
         self.page.click("dialog .top button")
         self.page.wait("!document.getElementById('detail').open")
         self.assertEqual(self.dialog(), "")
+
+    def test_a_withheld_cell_tells_the_verdict_only(self):
+        run = self.record("other", Withheld.CASES, events=[Withheld.SEEN])
+        self.report(run, "--withhold", self.file("withheld", "C-205\n"))
+        self.page.open(self.path("page.html"), "#C-205/1")
+        self.page.wait("document.getElementById('detail').open")
+        self.assertIn("Report to the implementer first", self.dialog())
+        self.assertIn("Base 2.2 8.3.4.4.1", self.dialog())
+        self.assertEqual(self.page.value("document.querySelectorAll('dialog .case, dialog .ladder').length"), 0)
+        self.page.open(self.path("page.html"))
+        for word in ("replace.repeats", "way in"):
+            self.page.value("document.getElementById('search').value = ''")
+            self.page.type("#search", word)
+            self.assertEqual(self.rows(), [], word)
 
     def test_every_size_fits(self):
         for width, height, narrow in browser.WIDTHS.values():
