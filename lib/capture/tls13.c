@@ -488,6 +488,11 @@ bool nvc_tls13_has_keys(const struct nvc_tls13 *tls)
 	return keys && keys->traffic[0].len && keys->traffic[1].len;
 }
 
+size_t nvc_tls13_unfinished(const struct nvc_tls13 *tls, int side)
+{
+	return tls->sides[side].len;
+}
+
 bool nvc_tls13_began(const struct nvc_tls13 *tls)
 {
 	return tls->began;

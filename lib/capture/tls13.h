@@ -60,6 +60,9 @@ bool nvc_tls13_has_keys(const struct nvc_tls13 *tls);
  * the handshake. */
 enum nvc_tls13_state nvc_tls13_finish(const struct nvc_tls13 *tls);
 
+/* nvc_tls13_unfinished returns how many bytes of a record that is not whole `side` has sent. */
+size_t nvc_tls13_unfinished(const struct nvc_tls13 *tls, int side);
+
 /* nvc_tls13_began tells whether any record was encrypted. */
 bool nvc_tls13_began(const struct nvc_tls13 *tls);
 
