@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What replay remembers; for replay.c, flow.c, responses.c and channels.c only. */
+/* What replay remembers; for replay.c, flow.c, responses.c, channels.c and psks.c only. */
 #ifndef NVC_CAPTURE_REPLAY_STATE_H
 #define NVC_CAPTURE_REPLAY_STATE_H
 
@@ -121,6 +121,9 @@ void nvc_check_message(void *self, const struct nvc_observed_message *message);
 
 /* nvc_check_hellos looks at what the hellos of a TLS connection say, after each of its records. */
 void nvc_check_hellos(struct nvc_flow *flow);
+
+/* nvc_check_offer looks at the identity of a handshake that came to no choice. */
+void nvc_check_offer(struct nvc_flow *flow);
 
 /* nvc_check_closed ends what is known of `flow`. */
 void nvc_check_closed(struct nvc_flow *flow);

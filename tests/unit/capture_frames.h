@@ -101,7 +101,7 @@ struct told {
 	enum req_id violation;
 	unsigned int num_violations, num_unjudged, num_checks, num_notes;
 	unsigned int association; /* of the last line about one */
-	char unjudged[200], label[200], association_text[600], note[200];
+	char unjudged[200], label[200], association_text[600], note[200], seen[200];
 };
 
 static inline void hear(void *self, const struct nvc_replay_event *event)
@@ -113,6 +113,7 @@ static inline void hear(void *self, const struct nvc_replay_event *event)
 		told->num_violations++;
 		told->violation_frame = event->frame;
 		told->violation = event->req;
+		snprintf(told->seen, sizeof(told->seen), "%s", event->text);
 	} else if (event->kind == NVC_REPLAY_UNJUDGED) {
 		told->num_unjudged++;
 		snprintf(told->unjudged, sizeof(told->unjudged), "%s", event->text);
