@@ -144,7 +144,7 @@ format: ## clang-format everything in place
 # include is left out.
 PROGRAM_DIR = $(DESTDIR)$(PREFIX)/lib/nvme-conform
 SHARE_DIR   = $(DESTDIR)$(PREFIX)/share/nvme-conform
-HEADERS    := $(filter-out %_state.h %/internal.h %/tls_ossl.h lib/target/teardown.h,$(wildcard lib/*/*.h)) \
+HEADERS    := $(filter-out %_state.h %/internal.h %/tls_ossl.h lib/target/teardown.h lib/capture/interface.h,$(wildcard lib/*/*.h)) \
               $(wildcard lib/catalogue/*.def) lib/target/rules.def
 
 .PHONY: install install-program install-library uninstall

@@ -91,6 +91,8 @@ struct nvc_target *reference_target(const struct profile *profile,
 			.num_ports = fill_ports(profile, ports),
 			.log = options->log,
 			.log_self = options->log_self,
+			.keylog = options->keylog,
+			.keylog_self = options->keylog_self,
 		},
 		env, err);
 	for (size_t i = 0; target && i < options->num_defects; i++)

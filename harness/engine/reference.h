@@ -16,6 +16,9 @@ struct reference_options {
 	/* Why the target did what it did, line by line; NULL: nobody asks. */
 	void (*log)(void *self, const char *text);
 	void *log_self;
+	/* Takes the exponents of its Challenges, as lines of a key log; NULL: nobody does. */
+	void (*keylog)(void *self, const char *line);
+	void *keylog_self;
 };
 
 /* reference_target makes the target of `profile`: its identities, PSKs and ports, concatenation permitted on the first port.

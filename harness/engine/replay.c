@@ -92,8 +92,7 @@ static void tell_end(const struct nvc_replay_result *result)
 
 	events_write(STDOUT_FILENO,
 		json_pack("{s:s, s:s, s:o, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:i, s:o, "
-			  "s:o, "
-			  "s:o}",
+			  "s:o, s:o, s:o}",
 			"event", "replay-end", "verdict", verdicts[result->verdict], "reason",
 			events_text(result->reason), "frames", (json_int_t)result->frames,
 			"segments", (json_int_t)result->segments, "connections",
@@ -102,7 +101,8 @@ static void tell_end(const struct nvc_replay_result *result)
 			(int)result->pdus, "clock_jumped", (json_int_t)result->clock_jumped,
 			"secrets", (json_int_t)result->secrets, "associations",
 			(int)result->associations, "responses", proofs(result->responses),
-			"identities", proofs(result->identities), "violations", counts(result)));
+			"identities", proofs(result->identities), "binders",
+			proofs(result->binders), "violations", counts(result)));
 }
 
 enum nvc_result replay_read_keylog(

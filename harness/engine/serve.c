@@ -30,6 +30,12 @@ static void log_line(void *self, const char *text)
 		STDOUT_FILENO, json_pack("{s:s, s:o}", "event", "log", "text", events_text(text)));
 }
 
+/* A key log that cannot be written is no reason to stop serving. */
+static void log_exponent(void *self, const char *line)
+{
+	dprintf(*(const int *)self, "%s\n", line);
+}
+
 /* Listens on the port the profile gives for `kind` and tells the number that came of it ("0": a free one). */
 static enum nvc_result listen_on(struct nvc_server *server, const char *addr, const char *kind,
 	const char *port, json_t *ports, struct nvc_error *err)
@@ -99,6 +105,8 @@ static enum nvc_result read_options(
 		if (daemon->keylog < 0)
 			return nvc_fail(
 				err, NVC_E_INVALID, "key log %s: %s", path, strerror(errno));
+		daemon->options.keylog = log_exponent;
+		daemon->options.keylog_self = &daemon->keylog;
 	}
 	return NVC_OK;
 }

@@ -14,7 +14,7 @@ from .redaction import Redactor
 from .terminal import Printer, clean
 
 SILENCE_SECONDS = 600  # reading a large file may say nothing for long
-PROOFS = {"responses": "responses", "identities": "PSK identities"}
+PROOFS = {"responses": "responses", "identities": "PSK identities", "binders": "PSK binders"}
 STATUS = {"clean": EXIT_OK, "violated": EXIT_FAIL, "cannot-judge": EXIT_CANNOT_JUDGE}
 GRAVEST_FIRST = (EXIT_TOOL, EXIT_USAGE, EXIT_FAIL, EXIT_CANNOT_JUDGE)
 ARROWS = {"h2c": "->", "c2h": "<-"}

@@ -21,7 +21,7 @@ def add_arguments(parser):
     add("--plain-port", type=options.port, metavar="PORT", help="a port that refuses TLS and concatenation")
     add("--defect", action="append", default=[], metavar="NAME", help="break it this way; repeatable")
     add("--seed", type=options.seed, metavar="N", help="same seed, same challenges (default: true randomness)")
-    add("--keylog", metavar="FILE", help="write TLS secrets to FILE, for Wireshark; keep it to yourself")
+    add("--keylog", metavar="FILE", help="write TLS secrets, for Wireshark, and DH exponents to FILE; keep it to yourself")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="how to print what happens")
 
 

@@ -42,6 +42,7 @@ static void drop(struct nvc_associations *table, struct nvc_association *gone)
 	table->all[gone->number % NVC_MAX_ASSOCIATIONS] = NULL;
 	free(gone->hostnqn);
 	free(gone->subnqn);
+	explicit_bzero(gone->psks, sizeof(gone->psks));
 	free(gone);
 }
 
@@ -158,19 +159,22 @@ struct nvc_association *nvc_association_by_psk(
 	return NULL;
 }
 
-void nvc_association_add_psk(struct nvc_association *association, const char *digest)
+void nvc_association_add_psk(
+	struct nvc_association *association, struct nvc_slice psk, const char *digest)
 {
 	const size_t place = ++association->num_psks % NVC_KEPT_PSKS;
 	const size_t len = strlen(digest);
 
 	memset(&association->psks[place], 0, sizeof(association->psks[place]));
-	if (len < NVC_PSK_DIGEST_SIZE)
-		memcpy(association->psks[place].digest, digest, len);
-	association->psks[place].computed = len > 0;
+	if (len >= NVC_PSK_DIGEST_SIZE || !len)
+		return;
+	memcpy(association->psks[place].digest, digest, len);
+	nvc_secret_set(&association->psks[place].psk, psk);
 }
 
-bool nvc_association_psk_computed(const struct nvc_association *association, unsigned int psk)
+struct nvc_slice nvc_association_psk(const struct nvc_association *association, unsigned int psk)
 {
-	return psk && psk <= association->num_psks && psk >= oldest_psk(association) &&
-	       association->psks[psk % NVC_KEPT_PSKS].computed;
+	return psk && psk <= association->num_psks && psk >= oldest_psk(association)
+		       ? nvc_secret_slice(&association->psks[psk % NVC_KEPT_PSKS].psk)
+		       : nvc_slice_of(NULL, 0);
 }

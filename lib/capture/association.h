@@ -22,7 +22,7 @@ struct nvc_association {
 	/* By number modulo NVC_KEPT_PSKS. An empty digest is not known: then the first identity that is used tells it. */
 	struct {
 		char digest[NVC_PSK_DIGEST_SIZE];
-		bool computed; /* from the exchange, not from its use */
+		struct nvc_secret psk; /* empty where it could not be computed from the exchange */
 	} psks[NVC_KEPT_PSKS];
 	struct nvc_association *newer, *older; /* of those with the same hash of names */
 	size_t bucket;
@@ -33,7 +33,7 @@ struct nvc_associations;
 /* nvc_associations_new returns an empty table, or NULL without memory. */
 struct nvc_associations *nvc_associations_new(void);
 
-/* nvc_associations_free frees `table`; NULL is allowed. */
+/* nvc_associations_free wipes and frees `table`; NULL is allowed. */
 void nvc_associations_free(struct nvc_associations *table);
 
 /* nvc_association_add begins an association between two names; NULL without memory. */
@@ -55,10 +55,11 @@ struct nvc_association *nvc_association_by_cntlid(
 struct nvc_association *nvc_association_by_psk(
 	struct nvc_associations *table, const struct nvc_psk_identity *identity, unsigned int *psk);
 
-/* nvc_association_add_psk books one more generated PSK; `digest` is empty when it could not be computed. */
-void nvc_association_add_psk(struct nvc_association *association, const char *digest);
+/* nvc_association_add_psk books one more generated PSK; it and `digest` are empty when they could not be computed. */
+void nvc_association_add_psk(
+	struct nvc_association *association, struct nvc_slice psk, const char *digest);
 
-/* nvc_association_psk_computed tells whether the digest of PSK `psk` was computed. */
-bool nvc_association_psk_computed(const struct nvc_association *association, unsigned int psk);
+/* nvc_association_psk returns PSK `psk`; empty when it could not be computed, or is not remembered any more. */
+struct nvc_slice nvc_association_psk(const struct nvc_association *association, unsigned int psk);
 
 #endif

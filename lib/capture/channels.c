@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which connections belong together, and what their PSK identities say. */
+/* Which connections belong together. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,129 +111,6 @@ void nvc_check_connected(void *self, const struct nvc_observed_connect *connect)
 		check_channel(flow);
 }
 
-/* ---- TLS ---- */
-
-static bool is_meant_by(const char *given, struct nvc_slice name)
-{
-	return !given || !given[0] || nvc_slice_equal(nvc_slice_str(given), name);
-}
-
-/* Hosts derive the retained PSK in more than one way; whichever it was, it is made of this PSK. */
-static bool psk_is(const struct nvc_replay_identity *known, const struct nvc_psk_identity *offered)
-{
-	char digest[NVC_PSK_DIGEST_SIZE];
-	struct nvc_secret retained = {.len = 0};
-	bool same = false;
-
-	for (int variant = 0; !same && variant < NVC_NUM_KDF_VARIANTS; variant++)
-		same = nvc_psk_retained(known->psk, offered->hostnqn, (enum nvc_kdf_variant)variant,
-			       &retained) == NVC_OK &&
-		       nvc_psk_digest(offered->hash_id, nvc_secret_slice(&retained),
-			       offered->hostnqn, offered->subnqn, digest) == NVC_OK &&
-		       nvc_slice_equal(nvc_slice_str(digest), offered->digest);
-	nvc_secret_wipe(&retained);
-	return same;
-}
-
-/* The digest of a configured PSK's identity, where one is given for these names. */
-static enum nvc_proof prove_configured(
-	const struct nvc_flow *flow, const struct nvc_psk_identity *offered)
-{
-	const struct nvc_replay_state *replay = flow->replay;
-	enum nvc_proof proof = NVC_PROOF_NO_SECRET;
-
-	if (offered->version == 0)
-		return NVC_PROOF_NO_SECRET; /* there is no digest in it */
-	for (size_t i = 0; i < replay->num_identities; i++) {
-		const struct nvc_replay_identity *known = &replay->identities[i];
-
-		if (!known->psk || !is_meant_by(known->hostnqn, offered->hostnqn) ||
-			!is_meant_by(known->subnqn, offered->subnqn))
-			continue;
-		if (psk_is(known, offered))
-			return NVC_PROOF_RIGHT;
-		proof = NVC_PROOF_WRONG;
-	}
-	return proof;
-}
-
-static void take_identity(struct nvc_flow *flow, struct nvc_slice bytes)
-{
-	struct nvc_replay_state *replay = flow->replay;
-	struct nvc_association *association = NULL;
-	struct nvc_psk_identity identity;
-	struct nvc_error why = {0};
-	enum nvc_proof proof;
-	char text[600];
-
-	if (!bytes.len)
-		return;
-	if (nvc_tls_psk_identity_parse(bytes, &identity, &why) != NVC_OK) {
-		nvc_observer_report(replay->observer, flow->id, REQ_H_59, 0,
-			"exactly the identity of a PSK of NVMe/TCP", why.text);
-		replay->result->identities[NVC_PROOF_WRONG]++;
-		return;
-	}
-	if (identity.type == NVC_PSK_GENERATED)
-		association = nvc_association_by_psk(replay->associations, &identity, &flow->psk);
-	if (association) {
-		flow->association = association->number;
-		flow->psks_before = association->num_psks;
-		proof = nvc_association_psk_computed(association, flow->psk)
-				? NVC_PROOF_RIGHT
-				: NVC_PROOF_NO_EXPONENT;
-		snprintf(text, sizeof(text),
-			"association %u: TLS offers the identity of its PSK %u, %s",
-			association->number, flow->psk,
-			proof == NVC_PROOF_RIGHT ? "by its digest" : "by its names");
-		nvc_check_say(flow, NVC_REPLAY_ASSOCIATION, text);
-	} else if (identity.type == NVC_PSK_GENERATED) {
-		proof = NVC_PROOF_UNKNOWN_PSK;
-	} else {
-		proof = prove_configured(flow, &identity);
-	}
-	replay->result->identities[proof]++;
-	if (proof == NVC_PROOF_RIGHT)
-		return;
-	snprintf(text, sizeof(text), "PSK identity %s%s",
-		nvc_proof_found(proof) ? "is not that of the PSK given: " : "not verified: ",
-		nvc_proof_text(proof));
-	if (replay->num_identities || proof != NVC_PROOF_NO_SECRET)
-		nvc_check_say(flow, NVC_REPLAY_CHECK, text);
-}
-
-/* The server's choice. */
-static void take_choice(struct nvc_flow *flow, const struct nvc_tls13_hellos *hellos)
-{
-	struct nvc_psk_identity identity;
-
-	if (nvc_tls_psk_identity_parse(hellos->identity, &identity, NULL) != NVC_OK)
-		return;
-	if (identity.hash_id != hellos->hash_id)
-		nvc_observer_report(flow->replay->observer, flow->id, REQ_C_224, 0,
-			"a cipher suite with the hash of the PSK",
-			"a PSK of another hash than that of the cipher suite");
-	if (identity.type == NVC_PSK_RETAINED && flow->replay->num_identities &&
-		prove_configured(flow, &identity) == NVC_PROOF_WRONG)
-		nvc_replay_cannot_judge(flow->replay, flow->id,
-			"the PSK identity is not that of the PSK given, yet both sides use it: "
-			"wrong PSK?");
-}
-
-void nvc_check_hellos(struct nvc_flow *flow)
-{
-	struct nvc_tls13_hellos hellos;
-
-	if (flow->choice_taken)
-		return;
-	hellos = nvc_tls13_hellos(flow->tls);
-	if (!hellos.chosen)
-		return;
-	flow->choice_taken = true;
-	take_identity(flow, hellos.identity);
-	take_choice(flow, &hellos);
-}
-
 /* ---- generated PSKs ---- */
 
 void nvc_check_psk_generated(struct nvc_flow *flow)
@@ -242,12 +119,14 @@ void nvc_check_psk_generated(struct nvc_flow *flow)
 		nvc_association_get(flow->replay->associations, flow->association);
 	const struct nvc_exchange_names names = nvc_check_names(flow);
 	char digest[NVC_PSK_DIGEST_SIZE], text[192];
+	struct nvc_secret psk = {.len = 0};
 	enum nvc_proof proof;
 
 	if (!association || flow->exchange->sc_c == NVC_SC_C_NOSC)
 		return;
-	proof = nvc_exchange_psk_digest(flow->exchange, &names, digest);
-	nvc_association_add_psk(association, digest);
+	proof = nvc_exchange_psk(flow->exchange, &names, &psk, digest);
+	nvc_association_add_psk(association, nvc_secret_slice(&psk), digest);
+	nvc_secret_wipe(&psk);
 	snprintf(text, sizeof(text), "association %u: %s generated its PSK %u%s%s",
 		association->number,
 		flow->exchange->sc_c == NVC_SC_C_NEWTLSPSK ? "NEWTLSPSK" : "REPLACETLSPSK",
@@ -263,7 +142,7 @@ void nvc_check_closed(struct nvc_flow *flow)
 
 	nvc_check_exchange_over(flow);
 	if (flow->tls && !flow->choice_taken)
-		take_identity(flow, nvc_tls13_hellos(flow->tls).identity);
+		nvc_check_offer(flow);
 	if (association && !association->num_psks && !flow->qid && flow->hostnqn)
 		nvc_association_drop(flow->replay->associations, flow->association);
 	free(flow->hostnqn);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "capture/frame.h"
+#include "capture/interface.h"
 #include "capture/pcapng.h"
 
 enum {
@@ -15,8 +16,6 @@ enum {
 	SECRETS_HEAD = 8,
 	MAX_SECRETS = 16 << 20, /* bytes of one block of secrets */
 	STEP = 1 << 16,
-	SNAP_LEN = 262144,
-	KERNEL_BUFFER = 32 << 20,
 	HAND_OVER_MS = 100, /* after which the kernel gives what it has */
 };
 
@@ -266,44 +265,10 @@ enum nvc_result nvc_file_open_growing(FILE *in, const struct nvc_file_patience *
 	return result;
 }
 
-static enum nvc_result activate(struct nvc_file *file, const char *name, struct nvc_error *err)
-{
-	char why[PCAP_ERRBUF_SIZE] = "";
-	struct bpf_program program;
-	int status;
-
-	pcap_set_snaplen(file->pcap, SNAP_LEN);
-	pcap_set_buffer_size(file->pcap, KERNEL_BUFFER);
-	pcap_set_timeout(file->pcap, HAND_OVER_MS);
-	pcap_set_tstamp_precision(file->pcap, PCAP_TSTAMP_PRECISION_NANO);
-	status = pcap_activate(file->pcap);
-	if (status < 0)
-		return nvc_fail(err, NVC_E_INVALID, "interface %s: %s%s", name,
-			status == PCAP_ERROR ? pcap_geterr(file->pcap) : pcap_statustostr(status),
-			status == PCAP_ERROR_PERM_DENIED
-				? "; it takes root, or CAP_NET_RAW for the engine"
-				: "");
-	/* On a silent interface libpcap's own waiting has no end, whatever its timeout says. */
-	if (pcap_setnonblock(file->pcap, 1, why) != 0)
-		return nvc_fail(err, NVC_E_INVALID, "interface %s: %s", name, why);
-	if (pcap_get_tstamp_precision(file->pcap) != PCAP_TSTAMP_PRECISION_NANO)
-		return nvc_fail(
-			err, NVC_E_INVALID, "interface %s: has no times in nanoseconds", name);
-	if (pcap_compile(file->pcap, &program, "tcp or vlan", 1, PCAP_NETMASK_UNKNOWN) == 0) {
-		status = pcap_setfilter(file->pcap, &program);
-		pcap_freecode(&program);
-		if (status != 0)
-			return nvc_fail(err, NVC_E_INVALID, "interface %s: %s", name,
-				pcap_geterr(file->pcap));
-	}
-	return check_link(file, err);
-}
-
 enum nvc_result nvc_file_open_interface(const char *name, const struct nvc_file_patience *patience,
 	struct nvc_file **out, struct nvc_error *err)
 {
 	struct nvc_file *file = calloc(1, sizeof(*file));
-	char why[PCAP_ERRBUF_SIZE] = "";
 	enum nvc_result result;
 
 	*out = NULL;
@@ -311,13 +276,15 @@ enum nvc_result nvc_file_open_interface(const char *name, const struct nvc_file_
 		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a capture");
 	file->live = true;
 	file->patience = *patience;
-	file->pcap = pcap_create(name, why);
-	result = file->pcap ? activate(file, name, err)
-			    : nvc_fail(err, NVC_E_INVALID, "interface %s: %s", name, why);
-	if (result == NVC_OK)
+	result = nvc_interface_open(name, HAND_OVER_MS, &file->pcap, err);
+	if (result == NVC_OK) {
+		file->link = pcap_datalink(file->pcap);
+		/* Only saves work: what else comes is passed over. */
+		nvc_interface_filter(file->pcap, "tcp or vlan", NULL);
 		*out = file;
-	else
+	} else {
 		nvc_file_close(file);
+	}
 	return result;
 }
 

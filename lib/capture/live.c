@@ -6,11 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "capture/frame.h"
+#include "capture/interface.h"
 
 enum {
-	SNAP_LEN = 262144,
-	KERNEL_BUFFER = 32 << 20,
 	HAND_OVER_MS = 10, /* after which the kernel gives what it has */
 	QUIET_MS = 40,	   /* more than that, so that silence means something */
 	SETTLE_MS = 320,
@@ -64,64 +62,9 @@ static void take(struct nvc_live *live)
 
 /* ---- opening ---- */
 
-static enum nvc_result refuse(
-	const char *interface, int status, const struct nvc_live *live, struct nvc_error *err)
-{
-	switch (status) {
-	case PCAP_ERROR_PERM_DENIED:
-		return nvc_fail(err, NVC_E_INVALID,
-			"interface %s: capturing is not permitted; it takes root, or CAP_NET_RAW "
-			"for the engine",
-			interface);
-	case PCAP_ERROR_NO_SUCH_DEVICE:
-		return nvc_fail(err, NVC_E_INVALID, "no interface is named '%s'", interface);
-	case PCAP_ERROR_IFACE_NOT_UP:
-		return nvc_fail(err, NVC_E_INVALID, "interface %s is not up", interface);
-	default:
-		return nvc_fail(err, NVC_E_INVALID, "interface %s: %s", interface,
-			status == PCAP_ERROR ? pcap_geterr(live->pcap) : pcap_statustostr(status));
-	}
-}
-
-static enum nvc_result activate(struct nvc_live *live, const char *interface, struct nvc_error *err)
-{
-	int status;
-
-	/* Not in immediate mode: in that the kernel's buffer has room for some large packets only. */
-	pcap_set_snaplen(live->pcap, SNAP_LEN);
-	pcap_set_buffer_size(live->pcap, KERNEL_BUFFER);
-	pcap_set_timeout(live->pcap, HAND_OVER_MS);
-	pcap_set_tstamp_precision(live->pcap, PCAP_TSTAMP_PRECISION_NANO);
-	status = pcap_activate(live->pcap);
-	if (status < 0)
-		return refuse(interface, status, live, err);
-	live->link = pcap_datalink(live->pcap);
-	if (pcap_get_tstamp_precision(live->pcap) != PCAP_TSTAMP_PRECISION_NANO ||
-		!nvc_frame_link_known(live->link))
-		return nvc_fail(err, NVC_E_INVALID,
-			"interface %s has link type %d, which is not understood", interface,
-			live->link);
-	return NVC_OK;
-}
-
-static enum nvc_result set_filter(struct nvc_live *live, const char *filter, struct nvc_error *err)
-{
-	struct bpf_program program;
-	int status = pcap_compile(live->pcap, &program, filter, 1, PCAP_NETMASK_UNKNOWN);
-
-	if (status == 0) {
-		status = pcap_setfilter(live->pcap, &program);
-		pcap_freecode(&program);
-	}
-	return status == 0 ? NVC_OK
-			   : nvc_fail(err, NVC_E_INVALID, "filter '%s': %s", filter,
-				     pcap_geterr(live->pcap));
-}
-
 struct nvc_live *nvc_live_open(
 	const char *interface, const char *filter, size_t limit, struct nvc_error *err)
 {
-	char why[PCAP_ERRBUF_SIZE] = "";
 	struct nvc_live *live = calloc(1, sizeof(*live));
 	enum nvc_result result;
 
@@ -131,18 +74,16 @@ struct nvc_live *nvc_live_open(
 	}
 	live->limit = limit;
 	live->bytes = malloc(limit);
-	live->pcap = pcap_create(interface, why);
-	if (!live->bytes || !live->pcap)
-		result = nvc_fail(err, NVC_E_NO_MEMORY, "interface %s: %s", interface,
-			live->bytes ? why : "no memory");
+	if (live->bytes)
+		result = nvc_interface_open(interface, HAND_OVER_MS, &live->pcap, err);
 	else
-		result = activate(live, interface, err);
+		result = nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a live capture");
 	if (result == NVC_OK)
-		result = set_filter(live, filter, err);
-	if (result == NVC_OK && pcap_setnonblock(live->pcap, 1, why) != 0)
-		result = nvc_fail(err, NVC_E_SYSTEM, "interface %s: %s", interface, why);
-	if (result == NVC_OK)
+		result = nvc_interface_filter(live->pcap, filter, err);
+	if (result == NVC_OK) {
+		live->link = pcap_datalink(live->pcap);
 		return live;
+	}
 	nvc_live_close(live);
 	return NULL;
 }

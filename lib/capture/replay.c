@@ -7,14 +7,6 @@
 
 #include "capture/file.h"
 #include "capture/replay_state.h"
-#include "wire/text.h"
-
-enum {
-	PORT_SUBSYSTEM = 4420,
-	PORT_DISCOVERY = 8009,
-	HEAD_LEN = NVC_REPLAY_HEAD_LEN,
-	KEY_ROUNDS = 6, /* in which keys are waited for */
-};
 
 static const uint64_t SECOND = 1000000000, DAY = UINT64_C(86400) * 1000000000;
 
@@ -38,31 +30,12 @@ void nvc_replay_cannot_judge(struct nvc_replay_state *replay, unsigned int conn,
 		snprintf(replay->result->reason, sizeof(replay->result->reason), "%s", why);
 }
 
-/* A part of a connection that holds NVMe/TCP is not judged. */
-static void leave_out(struct nvc_flow *flow, const char *why)
-{
-	if (!flow->unjudged)
-		flow->replay->result->unjudged++;
-	flow->unjudged = true;
-	nvc_replay_cannot_judge(flow->replay, flow->id, why);
-}
-
-/* Gives up the rest of it, of both sides. */
-static void give_up(struct nvc_flow *flow, const char *why)
-{
-	flow->kind = NVC_FLOW_GIVEN_UP;
-	if (flow->observed)
-		nvc_observer_forget(flow->replay->observer, flow->id);
-	flow->observed = false;
-	leave_out(flow, why);
-}
-
 static void on_lost(void *self, unsigned int conn, const char *why)
 {
 	const struct nvc_replay_state *replay = self;
 
 	(void)conn;
-	leave_out(replay->current, why);
+	nvc_flow_leave_out(replay->current, why);
 }
 
 uint64_t nvc_replay_frame(const struct nvc_replay_state *replay, unsigned int packet)
@@ -88,20 +61,6 @@ static void on_violation(void *self, enum req_id req, const char *expected, cons
 					.expected = expected});
 }
 
-/* The text of the identity is valid as long as `text` is. */
-static void describe_flow(const struct nvc_flow *flow, struct nvc_replay_event *event,
-	char text[NVC_PSK_IDENTITY_SIZE])
-{
-	const struct nvc_slice identity =
-		flow->tls ? nvc_tls13_hellos(flow->tls).identity : nvc_slice_of(NULL, 0);
-
-	event->port = flow->conn->ends.port[!flow->host];
-	event->tls = flow->tls != NULL;
-	snprintf(text, NVC_PSK_IDENTITY_SIZE, "%.*s", (int)identity.len,
-		identity.len ? (const char *)identity.data : "");
-	event->identity = text;
-}
-
 static void on_packet(void *self, const struct nvc_observed_packet *packet)
 {
 	static const enum nvc_replay_kind kinds[] = {
@@ -120,322 +79,8 @@ static void on_packet(void *self, const struct nvc_observed_packet *packet)
 	char identity[NVC_PSK_IDENTITY_SIZE];
 
 	if (packet->kind == NVC_OBSERVED_OPEN && replay->current)
-		describe_flow(replay->current, &event, identity);
+		nvc_flow_describe(replay->current, &event, identity);
 	nvc_replay_tell(replay, event);
-}
-
-/* ---- what a connection is ---- */
-
-static void put_end(struct nvc_text *text, const struct nvc_tcp_ends *ends, int side)
-{
-	const uint8_t *address = ends->address[side];
-
-	if (!ends->ipv6) {
-		nvc_text_add(text, "%u.%u.%u.%u", address[0], address[1], address[2], address[3]);
-	} else {
-		nvc_text_add(text, "[");
-		for (int i = 0; i < 16; i += 2)
-			nvc_text_add(text, "%s%x", i ? ":" : "", address[i] << 8 | address[i + 1]);
-		nvc_text_add(text, "]");
-	}
-	nvc_text_add(text, ":%u", ends->port[side]);
-}
-
-static bool observe(struct nvc_flow *flow, bool tls)
-{
-	struct nvc_replay_state *replay = flow->replay;
-	const struct nvc_tcp_ends *ends = &flow->conn->ends;
-	const uint16_t port = ends->port[!flow->host];
-	char label[160];
-	struct nvc_text text = nvc_text_over(label, sizeof(label));
-
-	put_end(&text, ends, flow->host);
-	nvc_text_add(&text, " to ");
-	put_end(&text, ends, !flow->host);
-	nvc_text_add(&text, "%s", tls ? ", TLS" : "");
-	replay->ports[port / 8] |= (uint8_t)(1u << port % 8);
-	replay->current = flow;
-	if (nvc_observer_open(replay->observer, flow->id, tls, replay->time, label) != NVC_OK) {
-		give_up(flow, "too many connections are open at once");
-		return false;
-	}
-	flow->observed = true;
-	replay->result->nvme++;
-	replay->result->nvme_tls += tls;
-	return true;
-}
-
-static bool is_nvme_port(const struct nvc_flow *flow)
-{
-	const uint16_t port = flow->conn->ends.port[!flow->host];
-
-	return port == PORT_SUBSYSTEM || port == PORT_DISCOVERY ||
-	       (flow->replay->ports[port / 8] >> port % 8 & 1);
-}
-
-/* ICReq has one shape: type 0, no flags, HLEN and PLEN 128 (TCP Transport 1.0, 3.6.2.2). */
-static bool is_icreq(const uint8_t head[HEAD_LEN])
-{
-	static const uint8_t icreq[HEAD_LEN] = {
-		NVC_PDU_IC_REQ, 0, NVC_PDU_IC_LEN, 0, NVC_PDU_IC_LEN};
-
-	return memcmp(head, icreq, HEAD_LEN) == 0;
-}
-
-static bool is_client_hello(const uint8_t head[HEAD_LEN])
-{
-	return head[0] == 22 && head[1] == 3 && head[5] == 1;
-}
-
-static void on_tls_bytes(void *self, int side, struct nvc_slice bytes);
-static void on_tls_alert(void *self, int side, uint8_t description);
-
-static void begin_tls(struct nvc_flow *flow)
-{
-	const struct nvc_tls13_sink sink = {flow, on_tls_bytes, on_tls_alert};
-
-	flow->tls = nvc_tls13_new(flow->replay->keylog, &sink);
-	if (flow->tls)
-		flow->kind = NVC_FLOW_TLS;
-	else
-		give_up(flow, "no memory for a TLS connection");
-}
-
-/* Decides by the first bytes, which `flow->host` sent; they are all that is known. */
-static void decide(struct nvc_flow *flow)
-{
-	/* On its own ports a host that begins with anything else is one that breaks the rules. */
-	const bool bent = flow->conn->from_start && is_nvme_port(flow);
-
-	if (is_client_hello(flow->head))
-		begin_tls(flow);
-	else if (is_icreq(flow->head) || bent)
-		flow->kind = observe(flow, false) ? NVC_FLOW_PLAIN : NVC_FLOW_GIVEN_UP;
-	else if (!flow->conn->from_start && is_nvme_port(flow))
-		give_up(flow, "the connection began before the capture");
-	else
-		flow->kind = NVC_FLOW_FOREIGN;
-}
-
-/* ---- bytes ---- */
-
-static void judge(struct nvc_flow *flow, int side, struct nvc_slice bytes)
-{
-	struct nvc_replay_state *replay = flow->replay;
-	unsigned int before = nvc_observer_packets(replay->observer);
-
-	replay->current = flow;
-	nvc_observer_bytes(replay->observer, flow->id, side == flow->host, bytes, replay->time);
-	replay->current = NULL;
-	while (before++ < nvc_observer_packets(replay->observer))
-		replay->frames[before % NVC_REPLAY_PDUS] = replay->frame;
-}
-
-/* What TLS decrypted. `side` 0 is the client, which is the host. */
-static void on_tls_bytes(void *self, int side, struct nvc_slice bytes)
-{
-	struct nvc_flow *flow = self;
-	const int of_conn = side == 0 ? flow->host : !flow->host;
-
-	if (flow->kind != NVC_FLOW_TLS)
-		return;
-	if (!flow->observed) {
-		const bool icreq = side == 0 && bytes.len >= HEAD_LEN && is_icreq(bytes.data);
-
-		if (!icreq && !nvc_tls13_names_nvme(flow->tls) && !is_nvme_port(flow)) {
-			flow->kind = NVC_FLOW_FOREIGN;
-			return;
-		}
-		if (!observe(flow, true))
-			return;
-	}
-	judge(flow, of_conn, bytes);
-}
-
-static void end_side(struct nvc_flow *flow, int side, const char *how)
-{
-	struct nvc_replay_state *replay = flow->replay;
-
-	if (flow->observed && !flow->ended[side])
-		nvc_observer_end(replay->observer, flow->id, side == flow->host, how, replay->time);
-	flow->ended[side] = true;
-}
-
-static void on_tls_alert(void *self, int side, uint8_t description)
-{
-	struct nvc_flow *flow = self;
-
-	end_side(flow, side == 0 ? flow->host : !flow->host,
-		description == 0 ? "close_notify" : "TLS alert");
-}
-
-/* Whether a TLS connection that cannot be read is, or may be, ours. */
-static void tls_unreadable(struct nvc_flow *flow, const char *why)
-{
-	if (flow->observed || nvc_tls13_names_nvme(flow->tls) || is_nvme_port(flow)) {
-		give_up(flow, why);
-		return;
-	}
-	flow->replay->foreign_tls++;
-	flow->kind = NVC_FLOW_FOREIGN;
-}
-
-static void take_tls_state(struct nvc_flow *flow, enum nvc_tls13_state state)
-{
-	switch (state) {
-	case NVC_TLS13_HELLO:
-	case NVC_TLS13_OPEN:
-		return;
-	case NVC_TLS13_NO_KEYS:
-		/* A handshake that breaks off needs no keys: there is nothing behind it. */
-		if (nvc_tls13_began(flow->tls))
-			tls_unreadable(flow, "encrypted, and there are no keys for it");
-		return;
-	case NVC_TLS13_UNFIT:
-		tls_unreadable(flow, "encrypted, and the keys do not fit");
-		return;
-	case NVC_TLS13_BROKEN:
-		tls_unreadable(flow, "a TLS record cannot be decrypted");
-		return;
-	case NVC_TLS13_OTHER:
-		tls_unreadable(flow, "not TLS 1.3 with AES-GCM");
-		return;
-	}
-}
-
-/* The secrets of a handshake under way may come to the key log a moment after its packets. */
-static void await_keys(const struct nvc_flow *flow)
-{
-	const struct nvc_replay_state *replay = flow->replay;
-	const struct nvc_replay_follow *follow = replay->follow;
-
-	if (!follow || !follow->keys)
-		return;
-	for (int i = 0; i < KEY_ROUNDS && !nvc_tls13_has_keys(flow->tls); i++)
-		replay->result->secrets +=
-			nvc_keylog_add(replay->keylog, follow->keys(follow->self, i > 0));
-}
-
-static void take_tls(struct nvc_flow *flow, int side, struct nvc_slice bytes)
-{
-	enum nvc_tls13_state state;
-
-	if (side != flow->host && !nvc_tls13_hellos(flow->tls).hash_id)
-		await_keys(flow);
-	state = nvc_tls13_feed(flow->tls, side == flow->host ? 0 : 1, bytes);
-	nvc_check_hellos(flow);
-	take_tls_state(flow, state);
-}
-
-/* Collects the first bytes until they tell what the connection is. */
-static struct nvc_slice take_head(struct nvc_flow *flow, int side, struct nvc_slice bytes)
-{
-	const struct nvc_slice part = nvc_slice_sub(bytes, 0, HEAD_LEN - flow->head_len);
-
-	if (flow->head_len == 0)
-		flow->host = side;
-	if (side != flow->host) {
-		/* Neither NVMe/TCP nor TLS lets the answer come first. */
-		flow->kind = NVC_FLOW_FOREIGN;
-		return nvc_slice_of(NULL, 0);
-	}
-	memcpy(flow->head + flow->head_len, part.data, part.len);
-	flow->head_len += part.len;
-	if (flow->head_len == HEAD_LEN)
-		decide(flow);
-	return nvc_slice_sub(bytes, part.len, bytes.len);
-}
-
-static void take_bytes(struct nvc_flow *flow, int side, struct nvc_slice bytes)
-{
-	if (bytes.len && flow->kind == NVC_FLOW_PLAIN)
-		judge(flow, side, bytes);
-	else if (bytes.len && flow->kind == NVC_FLOW_TLS)
-		take_tls(flow, side, bytes);
-}
-
-/* ---- what reassembly tells ---- */
-
-static void on_opened(void *self, struct nvc_tcp_conn *conn)
-{
-	struct nvc_replay_state *replay = self;
-	struct nvc_flow *flow = calloc(1, sizeof(*flow));
-
-	replay->result->connections++;
-	conn->user = flow;
-	if (!flow)
-		return;
-	flow->replay = replay;
-	flow->conn = conn;
-	flow->id = replay->result->connections;
-	flow->first_frame = replay->frame;
-	flow->first_time = replay->time;
-}
-
-static void on_bytes(void *self, struct nvc_tcp_conn *conn, int side, struct nvc_slice bytes)
-{
-	struct nvc_flow *flow = conn->user;
-
-	(void)self;
-	if (!flow)
-		return;
-	if (flow->kind == NVC_FLOW_UNKNOWN) {
-		bytes = take_head(flow, side, bytes);
-		if (flow->kind != NVC_FLOW_UNKNOWN)
-			take_bytes(flow, side, nvc_slice_of(flow->head, flow->head_len));
-	}
-	take_bytes(flow, side, bytes);
-}
-
-static void on_gap(void *self, struct nvc_tcp_conn *conn, int side, const char *why)
-{
-	struct nvc_flow *flow = conn->user;
-
-	(void)self;
-	(void)side;
-	if (!flow)
-		return;
-	if (flow->kind == NVC_FLOW_PLAIN || (flow->kind == NVC_FLOW_UNKNOWN && is_nvme_port(flow)))
-		give_up(flow, why);
-	else if (flow->kind == NVC_FLOW_TLS)
-		tls_unreadable(flow, why);
-}
-
-static void on_ended(void *self, struct nvc_tcp_conn *conn, int side, bool reset)
-{
-	struct nvc_flow *flow = conn->user;
-
-	(void)self;
-	if (flow)
-		end_side(flow, side, reset ? "RST" : "FIN");
-}
-
-static void on_closed(void *self, struct nvc_tcp_conn *conn)
-{
-	struct nvc_replay_state *replay = self;
-	struct nvc_flow *flow = conn->user;
-
-	if (!flow)
-		return;
-	if (flow->kind == NVC_FLOW_TLS)
-		take_tls_state(flow, nvc_tls13_finish(flow->tls));
-	if (flow->kind == NVC_FLOW_TLS && !flow->observed && nvc_tls13_names_nvme(flow->tls)) {
-		struct nvc_replay_event event = {.kind = NVC_REPLAY_NOTE,
-			.conn = flow->id,
-			.frame = flow->first_frame,
-			.time = flow->first_time,
-			.text = "a TLS handshake for NVMe/TCP that brought no data"};
-		char identity[NVC_PSK_IDENTITY_SIZE];
-
-		describe_flow(flow, &event, identity);
-		nvc_replay_tell(replay, event);
-	}
-	nvc_check_closed(flow);
-	if (flow->observed)
-		nvc_observer_forget(replay->observer, flow->id);
-	nvc_tls13_free(flow->tls);
-	free(flow);
-	conn->user = NULL;
 }
 
 /* ---- the file ---- */
@@ -540,8 +185,7 @@ static enum nvc_result set_up(struct nvc_replay_state *replay,
 		.lost = on_lost,
 		.connected = nvc_check_connected,
 		.message = nvc_check_message};
-	const struct nvc_reassembly_sink parts = {
-		replay, on_opened, on_bytes, on_gap, on_ended, on_closed};
+	const struct nvc_reassembly_sink parts = nvc_flow_sink(replay);
 
 	replay->keylog = nvc_keylog_new();
 	replay->observer =

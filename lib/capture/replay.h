@@ -89,6 +89,7 @@ struct nvc_replay_result {
 	unsigned int violations[NUM_REQS];
 	unsigned int responses[NVC_NUM_PROOFS];	 /* R1 and R2, by what was found out about them */
 	unsigned int identities[NVC_NUM_PROOFS]; /* of PSKs, one for each TLS connection */
+	unsigned int binders[NVC_NUM_PROOFS];	 /* of those identities */
 	unsigned int associations;
 	uint64_t
 		clock_jumped; /* the frame at which time first went back, or on by a day; 0: nowhere */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What replay remembers; for replay.c, responses.c and channels.c only. */
+/* What replay remembers; for replay.c, flow.c, responses.c, channels.c and psks.c only. */
 #ifndef NVC_CAPTURE_REPLAY_STATE_H
 #define NVC_CAPTURE_REPLAY_STATE_H
 
@@ -75,7 +75,7 @@ struct nvc_flow {
 	struct nvc_tls13 *tls;
 	bool observed; /* the observer knows it */
 	bool unjudged; /* some part was not judged */
-	bool ended[2];
+	bool ended[2], reset;
 	uint64_t first_frame, first_time;
 	/* what the checks know of it */
 	char *hostnqn, *subnqn; /* NULL before a Connect has succeeded */
@@ -95,6 +95,16 @@ void nvc_replay_cannot_judge(struct nvc_replay_state *replay, unsigned int conn,
 /* nvc_replay_frame returns the frame in which PDU `packet` came; of one long past the current one. */
 uint64_t nvc_replay_frame(const struct nvc_replay_state *replay, unsigned int packet);
 
+/* nvc_flow_sink returns what takes the connections that reassembly finds. */
+struct nvc_reassembly_sink nvc_flow_sink(struct nvc_replay_state *replay);
+
+/* nvc_flow_leave_out says that a part of `flow`, which holds NVMe/TCP, is not judged. */
+void nvc_flow_leave_out(struct nvc_flow *flow, const char *why);
+
+/* nvc_flow_describe adds to `event` what the connection is. The identity is valid as long as `text` is. */
+void nvc_flow_describe(const struct nvc_flow *flow, struct nvc_replay_event *event,
+	char text[NVC_PSK_IDENTITY_SIZE]);
+
 /* nvc_check_say tells an event about `flow`, nvc_check_names the names of its Connect. */
 void nvc_check_say(const struct nvc_flow *flow, enum nvc_replay_kind kind, const char *text);
 struct nvc_exchange_names nvc_check_names(const struct nvc_flow *flow);
@@ -111,6 +121,9 @@ void nvc_check_message(void *self, const struct nvc_observed_message *message);
 
 /* nvc_check_hellos looks at what the hellos of a TLS connection say, after each of its records. */
 void nvc_check_hellos(struct nvc_flow *flow);
+
+/* nvc_check_offer looks at the identity of a handshake that came to no choice. */
+void nvc_check_offer(struct nvc_flow *flow);
 
 /* nvc_check_closed ends what is known of `flow`. */
 void nvc_check_closed(struct nvc_flow *flow);

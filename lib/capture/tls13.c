@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/hash.h"
+#include "capture/hellos.h"
 #include "crypto/hkdf.h"
 #include "wire/auth.h"
 
@@ -21,11 +21,6 @@ enum {
 	CLIENT_HELLO = 1,
 	SERVER_HELLO = 2,
 	KEY_UPDATE = 24,
-	AES_128_GCM_SHA256 = 0x1301,
-	AES_256_GCM_SHA384 = 0x1302,
-	PRE_SHARED_KEY = 41, /* the extension */
-	SUPPORTED_VERSIONS = 43,
-	NOBODY = -1,
 	/* Encrypted records of a handshake with a PSK: Finished of the client; EncryptedExtensions and Finished of the
 	 * server, which may cut them up. */
 	HANDSHAKE_RECORDS_CLIENT = 1,
@@ -50,13 +45,9 @@ struct nvc_tls13 {
 	const struct nvc_keylog *keylog;
 	struct nvc_tls13_sink sink;
 	enum nvc_tls13_state state;
-	bool hello_seen, names_nvme, began;
-	uint8_t random[NVC_TLS_RANDOM_LEN];
+	bool began;
 	uint8_t hash_id;
-	uint8_t *
-		identities; /* as they stand in ClientHello: a length of two bytes before each, an age of four behind it */
-	size_t identities_len;
-	int chosen; /* by ServerHello; NOBODY before */
+	struct nvc_hellos hellos;
 	const EVP_CIPHER *algorithm;
 	struct side sides[2];
 };
@@ -69,7 +60,7 @@ struct nvc_tls13 *nvc_tls13_new(const struct nvc_keylog *keylog, const struct nv
 		return NULL;
 	tls->keylog = keylog;
 	tls->sink = *sink;
-	tls->chosen = NOBODY;
+	nvc_hellos_init(&tls->hellos);
 	return tls;
 }
 
@@ -81,7 +72,7 @@ void nvc_tls13_free(struct nvc_tls13 *tls)
 		EVP_CIPHER_CTX_free(tls->sides[side].cipher);
 		free(tls->sides[side].data);
 	}
-	free(tls->identities);
+	nvc_hellos_fini(&tls->hellos);
 	explicit_bzero(tls, sizeof(*tls));
 	free(tls);
 }
@@ -152,133 +143,22 @@ static bool open_record(
 
 /* ---- hellos ---- */
 
-static size_t get_be(const uint8_t *in, size_t size)
+static void take_server_hello(struct nvc_tls13 *tls, struct nvc_slice message)
 {
-	size_t value = 0;
+	const struct nvc_keylog_entry *keys = nvc_keylog_find(tls->keylog, tls->hellos.random);
 
-	for (size_t i = 0; i < size; i++)
-		value = value << 8 | in[i];
-	return value;
-}
-
-/* Takes a vector with a length of `size` bytes off the front of `in`; what is cut off is empty. */
-static struct nvc_slice take_vector(struct nvc_slice *in, size_t size)
-{
-	const size_t len = in->len < size ? 0 : get_be(in->data, size);
-	const struct nvc_slice vector = nvc_slice_sub(*in, size, len);
-
-	*in = nvc_slice_sub(*in, size + len, in->len);
-	return vector;
-}
-
-/* The body of extension `type` among `extensions`; empty where there is none. */
-static struct nvc_slice find_extension(struct nvc_slice extensions, size_t type)
-{
-	while (extensions.len >= 4) {
-		const size_t found = get_be(extensions.data, 2);
-		struct nvc_slice rest = nvc_slice_sub(extensions, 2, extensions.len);
-		const struct nvc_slice body = take_vector(&rest, 2);
-
-		if (found == type)
-			return body;
-		extensions = rest;
-	}
-	return nvc_slice_of(NULL, 0);
-}
-
-/* The suite that ServerHello chose; 0 for anything but TLS 1.3 with one of ours. */
-static unsigned int take_server_choice(struct nvc_tls13 *tls, struct nvc_slice hello)
-{
-	struct nvc_slice rest = nvc_slice_sub(hello, 2 + NVC_TLS_RANDOM_LEN, hello.len), version,
-			 psk;
-	unsigned int suite;
-
-	take_vector(&rest, 1); /* session */
-	if (rest.len < 5)
-		return 0;
-	suite = (unsigned int)get_be(rest.data, 2);
-	rest = nvc_slice_sub(rest, 3, rest.len);
-	rest = take_vector(&rest, 2);
-	version = find_extension(rest, SUPPORTED_VERSIONS);
-	psk = find_extension(rest, PRE_SHARED_KEY);
-	if (psk.len == 2)
-		tls->chosen = (int)get_be(psk.data, 2);
-	return version.len == 2 && version.data[0] == 3 && version.data[1] == 4 ? suite : 0;
-}
-
-/* An identity of NVMe/TCP begins with "NVMe", a version, "R" or "G", a hash, a space. */
-static bool is_nvme_identity(struct nvc_slice identity)
-{
-	const uint8_t *text = identity.data;
-
-	return identity.len >= 9 && memcmp(text, "NVMe", 4) == 0 &&
-	       (text[4] == '0' || text[4] == '1') && (text[5] == 'R' || text[5] == 'G') &&
-	       text[6] == '0' && text[8] == ' ';
-}
-
-/* Which identity counts: the chosen one, else the first of ours. */
-static struct nvc_slice pick_identity(const struct nvc_tls13 *tls)
-{
-	struct nvc_slice rest = nvc_slice_of(tls->identities, tls->identities_len);
-
-	for (int i = 0; rest.len; i++) {
-		const struct nvc_slice identity = take_vector(&rest, 2);
-
-		rest = nvc_slice_sub(rest, 4, rest.len);
-		if (tls->chosen == NOBODY ? is_nvme_identity(identity) : i == tls->chosen)
-			return identity;
-	}
-	return nvc_slice_of(NULL, 0);
-}
-
-static void keep_identities(struct nvc_tls13 *tls, struct nvc_slice hello)
-{
-	struct nvc_slice rest = nvc_slice_sub(hello, 2 + NVC_TLS_RANDOM_LEN, hello.len), psks;
-
-	take_vector(&rest, 1); /* session */
-	take_vector(&rest, 2); /* suites */
-	take_vector(&rest, 1); /* compression */
-	psks = find_extension(take_vector(&rest, 2), PRE_SHARED_KEY);
-	psks = take_vector(&psks, 2);
-	tls->identities = psks.len ? malloc(psks.len) : NULL;
-	if (tls->identities) {
-		memcpy(tls->identities, psks.data, psks.len);
-		tls->identities_len = psks.len;
-	}
-}
-
-static void take_client_hello(struct nvc_tls13 *tls, struct nvc_slice hello)
-{
-	if (tls->hello_seen || hello.len < 2 + NVC_TLS_RANDOM_LEN)
-		return; /* the second, after HelloRetryRequest, has the same random */
-	tls->hello_seen = true;
-	memcpy(tls->random, hello.data + 2, NVC_TLS_RANDOM_LEN);
-	keep_identities(tls, hello);
-	tls->names_nvme = pick_identity(tls).len > 0;
-}
-
-static void take_server_hello(struct nvc_tls13 *tls, struct nvc_slice hello)
-{
-	/* SHA-256 of "HelloRetryRequest" (RFC 8446, 4.1.3): the first bytes of it are enough. */
-	static const uint8_t retry[] = {0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11};
-	const struct nvc_keylog_entry *keys = nvc_keylog_find(tls->keylog, tls->random);
-
-	if (hello.len >= 10 && memcmp(hello.data + 2, retry, sizeof(retry)) == 0)
+	switch (nvc_hellos_server(&tls->hellos, message, &tls->hash_id)) {
+	case NVC_HELLOS_SUITE:
+		break;
+	case NVC_HELLOS_RETRY:
+		tls->hash_id = NVC_HASH_NONE;
 		return;
-	switch (take_server_choice(tls, hello)) {
-	case AES_128_GCM_SHA256:
-		tls->algorithm = EVP_aes_128_gcm();
-		tls->hash_id = NVC_HASH_SHA256;
-		break;
-	case AES_256_GCM_SHA384:
-		tls->algorithm = EVP_aes_256_gcm();
-		tls->hash_id = NVC_HASH_SHA384;
-		break;
-	default:
+	case NVC_HELLOS_OTHER:
 		tls->state = NVC_TLS13_OTHER;
 		return;
 	}
-	tls->state = tls->hello_seen && keys ? NVC_TLS13_OPEN : NVC_TLS13_NO_KEYS;
+	tls->algorithm = tls->hash_id == NVC_HASH_SHA256 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+	tls->state = tls->hellos.client_seen && keys ? NVC_TLS13_OPEN : NVC_TLS13_NO_KEYS;
 	for (int i = 0; keys && i < 2; i++) {
 		tls->sides[i].secret = keys->traffic[i];
 		/* A handshake that failed has no traffic secrets, and nothing to be read. */
@@ -297,9 +177,8 @@ static void take_plain(struct nvc_tls13 *tls, int side, uint8_t type, struct nvc
 		tls->sink.alert(tls->sink.self, side, body.data[1]);
 	if (type != HANDSHAKE || body.len < 4 || body.data[0] != wanted)
 		return;
-	body = nvc_slice_sub(body, 4, body.len);
 	if (side == 0)
-		take_client_hello(tls, body);
+		nvc_hellos_client(&tls->hellos, body);
 	else
 		take_server_hello(tls, body);
 }
@@ -471,21 +350,32 @@ enum nvc_tls13_state nvc_tls13_feed(struct nvc_tls13 *tls, int index, struct nvc
 
 bool nvc_tls13_names_nvme(const struct nvc_tls13 *tls)
 {
-	return tls->names_nvme;
+	return tls->hellos.names_nvme;
 }
 
 struct nvc_tls13_hellos nvc_tls13_hellos(const struct nvc_tls13 *tls)
 {
-	return (struct nvc_tls13_hellos){.identity = pick_identity(tls),
-		.chosen = tls->chosen != NOBODY,
+	return (struct nvc_tls13_hellos){.identity = nvc_hellos_identity(&tls->hellos),
+		.chosen = tls->hellos.chosen != NVC_HELLOS_NOBODY,
 		.hash_id = tls->hash_id};
+}
+
+enum nvc_result nvc_tls13_bound(
+	const struct nvc_tls13 *tls, uint8_t hash_id, struct nvc_slice tls_psk)
+{
+	return nvc_hellos_bound(&tls->hellos, hash_id, tls_psk);
 }
 
 bool nvc_tls13_has_keys(const struct nvc_tls13 *tls)
 {
-	const struct nvc_keylog_entry *keys = nvc_keylog_find(tls->keylog, tls->random);
+	const struct nvc_keylog_entry *keys = nvc_keylog_find(tls->keylog, tls->hellos.random);
 
 	return keys && keys->traffic[0].len && keys->traffic[1].len;
+}
+
+size_t nvc_tls13_unfinished(const struct nvc_tls13 *tls, int side)
+{
+	return tls->sides[side].len;
 }
 
 bool nvc_tls13_began(const struct nvc_tls13 *tls)

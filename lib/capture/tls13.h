@@ -53,12 +53,19 @@ bool nvc_tls13_names_nvme(const struct nvc_tls13 *tls);
 /* nvc_tls13_hellos tells what the hellos so far said; valid until the next nvc_tls13_feed. */
 struct nvc_tls13_hellos nvc_tls13_hellos(const struct nvc_tls13 *tls);
 
+/* nvc_tls13_bound is nvc_hellos_bound for the identity that nvc_tls13_hellos tells. */
+enum nvc_result nvc_tls13_bound(
+	const struct nvc_tls13 *tls, uint8_t hash_id, struct nvc_slice tls_psk);
+
 /* nvc_tls13_has_keys tells whether the key log has both traffic secrets of the connection whose ClientHello was fed. */
 bool nvc_tls13_has_keys(const struct nvc_tls13 *tls);
 
 /* nvc_tls13_finish returns the final state, when both sides have ended: then records that nothing opened are too many to be
  * the handshake. */
 enum nvc_tls13_state nvc_tls13_finish(const struct nvc_tls13 *tls);
+
+/* nvc_tls13_unfinished returns how many bytes of a record that is not whole `side` has sent. */
+size_t nvc_tls13_unfinished(const struct nvc_tls13 *tls, int side);
 
 /* nvc_tls13_began tells whether any record was encrypted. */
 bool nvc_tls13_began(const struct nvc_tls13 *tls);

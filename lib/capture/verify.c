@@ -16,6 +16,7 @@ const char *nvc_proof_text(enum nvc_proof proof)
 		[NVC_PROOF_NO_EXPONENT] = "no ephemeral key of Diffie-Hellman is at hand",
 		[NVC_PROOF_NO_NAMES] = "the NQNs of its Connect are not known",
 		[NVC_PROOF_UNKNOWN_PSK] = "its PSK is none that was generated in the capture",
+		[NVC_PROOF_NO_HELLO] = "not all that it covers is in the capture",
 	};
 
 	return (unsigned int)proof < NVC_NUM_PROOFS ? texts[proof] : "?";
@@ -209,24 +210,26 @@ enum nvc_proof nvc_exchange_r2(const struct nvc_exchange *exchange,
 	return prove(exchange, names, key, false);
 }
 
-enum nvc_proof nvc_exchange_psk_digest(const struct nvc_exchange *exchange,
-	const struct nvc_exchange_names *names, char digest[NVC_PSK_DIGEST_SIZE])
+enum nvc_proof nvc_exchange_psk(const struct nvc_exchange *exchange,
+	const struct nvc_exchange_names *names, struct nvc_secret *psk,
+	char digest[NVC_PSK_DIGEST_SIZE])
 {
-	struct nvc_secret psk = {.len = 0};
 	enum nvc_result result;
 
+	nvc_secret_wipe(psk);
 	digest[0] = '\0';
 	if (!known(names))
 		return NVC_PROOF_NO_NAMES;
 	if (exchange->session_key != NVC_PROOF_RIGHT || !exchange->ks.len)
 		return NVC_PROOF_NO_EXPONENT;
 	result = nvc_psk_generated(exchange->hash_id, nvc_secret_slice(&exchange->ks),
-		nvc_secret_slice(&exchange->c1), nvc_secret_slice(&exchange->c2), &psk);
+		nvc_secret_slice(&exchange->c1), nvc_secret_slice(&exchange->c2), psk);
 	if (result == NVC_OK)
-		result = nvc_psk_digest(exchange->hash_id, nvc_secret_slice(&psk),
+		result = nvc_psk_digest(exchange->hash_id, nvc_secret_slice(psk),
 			nvc_slice_str(names->hostnqn), nvc_slice_str(names->subnqn), digest);
-	nvc_secret_wipe(&psk);
-	if (result != NVC_OK)
-		digest[0] = '\0'; /* SHA-512 has no identity */
-	return result == NVC_OK ? NVC_PROOF_RIGHT : NVC_PROOF_UNKNOWN_PSK;
+	if (result == NVC_OK)
+		return NVC_PROOF_RIGHT;
+	nvc_secret_wipe(psk);
+	digest[0] = '\0'; /* SHA-512 has no identity */
+	return NVC_PROOF_UNKNOWN_PSK;
 }

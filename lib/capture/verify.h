@@ -20,6 +20,7 @@ enum nvc_proof {
 	NVC_PROOF_NO_EXPONENT,
 	NVC_PROOF_NO_NAMES,
 	NVC_PROOF_UNKNOWN_PSK,
+	NVC_PROOF_NO_HELLO,
 	NVC_NUM_PROOFS
 };
 
@@ -69,9 +70,10 @@ enum nvc_proof nvc_exchange_r1(const struct nvc_exchange *exchange,
 enum nvc_proof nvc_exchange_r2(const struct nvc_exchange *exchange,
 	const struct nvc_exchange_names *names, const struct nvc_dhchap_key *key);
 
-/* nvc_exchange_psk_digest writes the digest that the identity of the generated PSK has (TCP Transport 1.1). Behind the
- * Reply of an exchange whose SC_C is not 0; NVC_PROOF_RIGHT when it is known. */
-enum nvc_proof nvc_exchange_psk_digest(const struct nvc_exchange *exchange,
-	const struct nvc_exchange_names *names, char digest[NVC_PSK_DIGEST_SIZE]);
+/* nvc_exchange_psk writes the generated PSK and the digest that its identity has (TCP Transport 1.1). Behind the Reply of an
+ * exchange whose SC_C is not 0; NVC_PROOF_RIGHT when they are known, else both are empty. The caller wipes `psk`. */
+enum nvc_proof nvc_exchange_psk(const struct nvc_exchange *exchange,
+	const struct nvc_exchange_names *names, struct nvc_secret *psk,
+	char digest[NVC_PSK_DIGEST_SIZE]);
 
 #endif

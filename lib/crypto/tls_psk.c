@@ -151,6 +151,27 @@ enum nvc_result nvc_tls_psk_derive(const struct nvc_psk_params *params,
 		nvc_slice_str(context), nvc_hash_len(params->hash_id), variant, tls_psk);
 }
 
+enum nvc_result nvc_tls_psk_binder(uint8_t hash_id, struct nvc_slice tls_psk,
+	struct nvc_slice transcript, struct nvc_secret *binder)
+{
+	const struct nvc_slice nothing = {0};
+	struct nvc_secret key = {.len = 0}, empty = {.len = 0};
+	enum nvc_result result = nvc_hash(hash_id, nothing, &empty);
+
+	if (result == NVC_OK)
+		result = nvc_hkdf_extract(hash_id, tls_psk, &key);
+	if (result == NVC_OK)
+		result = nvc_hkdf_expand_label(hash_id, nvc_secret_slice(&key), "ext binder",
+			nvc_secret_slice(&empty), empty.len, NVC_KDF_RFC8446, &key);
+	if (result == NVC_OK)
+		result = nvc_hkdf_expand_label(hash_id, nvc_secret_slice(&key), "finished", nothing,
+			empty.len, NVC_KDF_RFC8446, &key);
+	if (result == NVC_OK)
+		result = nvc_hmac(hash_id, nvc_secret_slice(&key), &transcript, 1, binder);
+	nvc_secret_wipe(&key);
+	return result;
+}
+
 /* Takes the characters up to the next space or the end; the space itself is taken, too. */
 static struct nvc_slice next_word(struct nvc_slice *rest)
 {

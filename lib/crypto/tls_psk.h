@@ -91,4 +91,10 @@ enum nvc_result nvc_tls_psk_identity_parse(
 enum nvc_result nvc_tls_psk_derive(const struct nvc_psk_params *params,
 	enum nvc_kdf_variant variant, struct nvc_secret *tls_psk);
 
+/* nvc_tls_psk_binder writes what proves in ClientHello that its sender has the TLS PSK, an external one; `transcript` is the digest
+ * of what it covers (RFC 8446, 4.2.11.2 and 7.1). NVC_E_INVALID for a hash id that is not defined or an empty PSK. `binder` may
+ * hold `transcript`. */
+enum nvc_result nvc_tls_psk_binder(uint8_t hash_id, struct nvc_slice tls_psk,
+	struct nvc_slice transcript, struct nvc_secret *binder);
+
 #endif

@@ -310,6 +310,13 @@ void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c
 		nvc_observer_forget(observer, conn);
 }
 
+size_t nvc_observer_unfinished(struct nvc_observer *observer, unsigned int conn, bool h2c)
+{
+	const struct nvc_obs_conn *found = *find_conn(observer, conn);
+
+	return found ? found->streams[h2c ? NVC_H2C : NVC_C2H].len : 0;
+}
+
 unsigned int nvc_observer_packets(const struct nvc_observer *observer)
 {
 	return observer->packets;

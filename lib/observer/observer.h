@@ -116,6 +116,9 @@ void nvc_observer_bytes(struct nvc_observer *observer, unsigned int conn, bool h
 void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c,
 	const char *reason, uint64_t time);
 
+/* nvc_observer_unfinished returns how many bytes of a PDU that is not whole one side of `conn` has sent; 0 where it cannot be told. */
+size_t nvc_observer_unfinished(struct nvc_observer *observer, unsigned int conn, bool h2c);
+
 /* nvc_observer_forget drops connection `conn`, of which nothing more will be seen; its id can be
  * used again. */
 void nvc_observer_forget(struct nvc_observer *observer, unsigned int conn);

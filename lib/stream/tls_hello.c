@@ -5,7 +5,7 @@
 
 #include "crypto/dh.h"
 #include "crypto/hash.h"
-#include "crypto/hkdf.h"
+#include "crypto/tls_psk.h"
 #include "stream/tls_ossl.h"
 
 /* RFC 8446: 5.1, 4, 4.2, 4.2.9, and RFC 7919. */
@@ -95,31 +95,15 @@ static void write_modes(struct nvc_writer *writer, const struct nvc_tls_hello *h
 	end(writer, extension, 2);
 }
 
-/* The binder of an external PSK over the hello up to the list of binders (RFC 8446, 4.2.11.2 and 7.1). */
+/* The binder over the hello up to the list of binders (RFC 8446, 4.2.11.2). */
 static enum nvc_result bind(
 	const struct nvc_tls_psk *psk, struct nvc_slice truncated, struct nvc_secret *binder)
 {
-	struct nvc_secret early = {.len = 0}, key = {.len = 0}, digest = {.len = 0};
-	enum nvc_result result = nvc_hash(psk->hash_id, nvc_slice_of(NULL, 0), &digest);
+	enum nvc_result result = nvc_hash(psk->hash_id, truncated, binder);
 
-	if (result == NVC_OK)
-		result = nvc_hkdf_extract(psk->hash_id, nvc_secret_slice(&psk->psk), &early);
-	if (result == NVC_OK)
-		result = nvc_hkdf_expand_label(psk->hash_id, nvc_secret_slice(&early), "ext binder",
-			nvc_secret_slice(&digest), digest.len, NVC_KDF_RFC8446, &key);
-	if (result == NVC_OK)
-		result = nvc_hkdf_expand_label(psk->hash_id, nvc_secret_slice(&key), "finished",
-			nvc_slice_of(NULL, 0), digest.len, NVC_KDF_RFC8446, &key);
-	if (result == NVC_OK)
-		result = nvc_hash(psk->hash_id, truncated, &digest);
-	if (result == NVC_OK) {
-		const struct nvc_slice part = nvc_secret_slice(&digest);
-
-		result = nvc_hmac(psk->hash_id, nvc_secret_slice(&key), &part, 1, binder);
-	}
-	nvc_secret_wipe(&early);
-	nvc_secret_wipe(&key);
-	return result;
+	return result == NVC_OK ? nvc_tls_psk_binder(psk->hash_id, nvc_secret_slice(&psk->psk),
+					  nvc_secret_slice(binder), binder)
+				: result;
 }
 
 /* pre_shared_key with zeros for binders; returns where their list begins. */

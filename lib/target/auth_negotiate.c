@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/dhchap.h"
+
 /* An AUTH_Negotiate under examination. */
 struct negotiation {
 	struct conn *conn;
@@ -290,6 +292,18 @@ static enum nvc_result load_key(const struct nvc_target *target, const struct nv
 	return result;
 }
 
+static void log_exponent(
+	const struct nvc_target *target, const struct nvc_dh_key *key, struct nvc_slice exponent)
+{
+	char line[NVC_DHCHAP_EXPONENT_LINE_SIZE];
+
+	if (!target->limits.keylog)
+		return;
+	if (nvc_dhchap_exponent_line(nvc_dh_key_public(key), exponent, line) == NVC_OK)
+		target->limits.keylog(target->limits.keylog_self, line);
+	explicit_bzero(line, sizeof(line));
+}
+
 /* Draws a private exponent; with defect dhval-strip-zeros it goes on to one whose public value begins with 00h. */
 static enum nvc_result draw_key(struct nvc_target *target, uint8_t group, struct nvc_dh_key **key)
 {
@@ -304,7 +318,9 @@ static enum nvc_result draw_key(struct nvc_target *target, uint8_t group, struct
 	}
 	if (result == NVC_OK)
 		result = nvc_dh_key_new(group, NVC_SLICE(x), key);
-	memset(x, 0, sizeof(x));
+	if (result == NVC_OK)
+		log_exponent(target, *key, NVC_SLICE(x));
+	explicit_bzero(x, sizeof(x));
 	return result;
 }
 

@@ -80,6 +80,10 @@ struct nvc_target_config {
 	 * without TLS". Holds no secret. NULL: silence. */
 	void (*log)(void *self, const char *text);
 	void *log_self;
+	/* Takes the private exponent of each Challenge as a line of a key log (crypto/dhchap.h), which lets its readers verify the
+	 * responses. NULL: nobody gets it. */
+	void (*keylog)(void *self, const char *line);
+	void *keylog_self;
 };
 
 /*

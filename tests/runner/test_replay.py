@@ -101,13 +101,13 @@ class Captures(RunnerTest):
 
     # ---- secrets ----
 
-    def talked(self, *args):
+    def talked(self, *args, daemon_words=()):
         """talked returns captures of cases between the suite's host and the daemon, which share SECRET and CTRL_SECRET."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         peer = ("-a", "127.0.0.1", "-s", port, "-n", SUBNQN, "-q", HOSTNQN, "-S", SECRET, "-C", CTRL_SECRET)
-        daemon = subprocess.Popen([sys.executable, COMMAND, "target", *peer], stdout=subprocess.PIPE, text=True,
+        daemon = subprocess.Popen([sys.executable, COMMAND, "target", *peer, *daemon_words], stdout=subprocess.PIPE, text=True,
                                   env=self.environment(extra={"NVME_CONFORM_ENGINE": ENGINE}))
         try:
             self.assertTrue(select.select([daemon.stdout], [], [], 20)[0], "the daemon says nothing")
@@ -163,6 +163,13 @@ class Captures(RunnerTest):
         self.assertIn("not verified (no ephemeral key of Diffie-Hellman is at hand)", done.stdout)
         done = self.real("replay", "--summary", *given, "--keylog", self.path("keys"), path)
         self.assertRegex(done.stdout.rstrip(), r"responses: \d+ verified$")
+
+    def test_key_log_of_the_daemon_has_the_exponents_of_the_target(self):
+        keylog = self.path("keys")
+        (path,) = self.talked("replace.new-psk-works", "--no-secrets", daemon_words=("--keylog", keylog))
+        done = self.real("replay", "--summary", "-S", SECRET, "-C", CTRL_SECRET, "--keylog", keylog, path)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r"responses: \d+ verified; PSK identities: \d+ verified")
 
     def test_connections_of_one_association(self):
         (path,) = self.captured("replace.new-psk-works", "--captures", "all")

@@ -80,6 +80,18 @@ static inline struct nvc_slice write_pcap(const struct frames *frames, uint32_t 
 	return nvc_slice_of(file, (size_t)(at - file));
 }
 
+/* Cuts `len` bytes off the end of a frame over IPv4, as if the host or a switch had cut the segment there. */
+static inline void shorten(struct frames *in, size_t which, size_t len)
+{
+	uint8_t *total = in->at[which].bytes + 14 + 2;
+	const size_t left = (size_t)(total[0] << 8 | total[1]) - len;
+
+	total[0] = (uint8_t)(left >> 8);
+	total[1] = (uint8_t)left;
+	in->at[which].len -= len;
+	in->at[which].wire_len -= len;
+}
+
 /* What replay said. */
 struct told {
 	struct nvc_replay_result result;
@@ -87,9 +99,9 @@ struct told {
 	enum nvc_result read;
 	uint64_t violation_frame;
 	enum req_id violation;
-	unsigned int num_violations, num_unjudged, num_checks;
+	unsigned int num_violations, num_unjudged, num_checks, num_notes;
 	unsigned int association; /* of the last line about one */
-	char unjudged[200], label[200], association_text[600];
+	char unjudged[200], label[200], association_text[600], note[200], seen[200];
 };
 
 static inline void hear(void *self, const struct nvc_replay_event *event)
@@ -101,11 +113,15 @@ static inline void hear(void *self, const struct nvc_replay_event *event)
 		told->num_violations++;
 		told->violation_frame = event->frame;
 		told->violation = event->req;
+		snprintf(told->seen, sizeof(told->seen), "%s", event->text);
 	} else if (event->kind == NVC_REPLAY_UNJUDGED) {
 		told->num_unjudged++;
 		snprintf(told->unjudged, sizeof(told->unjudged), "%s", event->text);
 	} else if (event->kind == NVC_REPLAY_OPEN) {
 		snprintf(told->label, sizeof(told->label), "%s", event->text);
+	} else if (event->kind == NVC_REPLAY_NOTE) {
+		told->num_notes++;
+		snprintf(told->note, sizeof(told->note), "%s", event->text);
 	} else if (event->kind == NVC_REPLAY_CHECK) {
 		told->num_checks++;
 	} else if (event->kind == NVC_REPLAY_ASSOCIATION) {

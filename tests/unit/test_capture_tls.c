@@ -127,6 +127,37 @@ START_TEST(changed_record)
 }
 END_TEST
 
+/* The capture ends inside each record of data in turn. */
+START_TEST(ends_inside_a_record)
+{
+	struct nvc_pcapng file;
+	struct nvc_slice cut;
+	static struct frames frames, whole;
+	size_t tried = 0;
+
+	begin(NULL);
+	talk(NULL);
+	finish(false, &file);
+	read_frames(nvc_slice_of(file.data, file.len), &whole);
+	nvc_pcapng_fini(&file);
+	for (size_t i = 0; i < whole.num; i++) {
+		const uint8_t *record = whole.at[i].bytes + 54; /* Ethernet, IPv4, TCP */
+
+		if (whole.at[i].len < 54 + 30 || record[0] != 23 || record[1] != 3)
+			continue;
+		frames = whole;
+		frames.num = i + 1;
+		shorten(&frames, i, 3);
+		cut = write_pcap(&frames, NVC_LINK_ETHERNET);
+		replay_with(cut, nvc_slice_str(keylog), &told);
+		free((void *)(uintptr_t)cut.data);
+		assert_not_judged("ends inside a TLS record of the ");
+		tried++;
+	}
+	ck_assert_uint_gt(tried, 10);
+}
+END_TEST
+
 START_TEST(defect_over_tls)
 {
 	struct nvc_pcapng file;
@@ -208,6 +239,7 @@ int main(void)
 	tcase_add_test(core, key_log_beside);
 	tcase_add_test(core, wrong_keys);
 	tcase_add_test(core, changed_record);
+	tcase_add_test(core, ends_inside_a_record);
 	tcase_add_test(core, defect_over_tls);
 	tcase_add_loop_test(core, second_replacement_refused, 0, 2);
 	tcase_add_test(core, refused_handshake);

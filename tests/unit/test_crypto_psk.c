@@ -290,6 +290,9 @@ START_TEST(binders)
 		ck_assert_int_eq(
 			nvc_hmac(hash_id, nvc_secret_slice(&finished), parts, 1, &out), NVC_OK);
 		expect_hex_secret(entry, "binder", &out);
+		ck_assert_int_eq(
+			nvc_tls_psk_binder(hash_id, HEXED(psk), HEXED(transcript), &out), NVC_OK);
+		expect_hex_secret(entry, "binder", &out);
 	}
 	json_decref(root);
 }

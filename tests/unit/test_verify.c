@@ -244,6 +244,7 @@ START_TEST(generated_identities)
 	judge();
 	assert_verdict(NVC_REPLAY_CLEAN);
 	ck_assert_uint_eq(told.result.identities[NVC_PROOF_RIGHT], 2);
+	ck_assert_uint_eq(told.result.binders[NVC_PROOF_RIGHT], 2);
 	ck_assert_uint_eq(told.result.associations, 1);
 	ck_assert_uint_eq(told.association, 1);
 	ck_assert_msg(strstr(told.association_text, "over TLS under its PSK 3") != NULL, "%s",
@@ -267,6 +268,7 @@ START_TEST(identities_without_exponents)
 	replay_with(nvc_slice_of(file.data, file.len), nvc_slice_str(keylog), &told);
 	assert_verdict(NVC_REPLAY_CLEAN);
 	ck_assert_uint_eq(told.result.identities[NVC_PROOF_NO_EXPONENT], 2);
+	ck_assert_uint_eq(told.result.binders[NVC_PROOF_NO_EXPONENT], 2);
 	ck_assert_uint_eq(told.result.responses[NVC_PROOF_NO_SECRET], 3);
 	ck_assert_uint_eq(told.association, 1);
 	ck_assert_msg(strstr(told.association_text, "over TLS under its PSK 2") != NULL, "%s",
@@ -297,12 +299,12 @@ START_TEST(replaced_psk_still_taken)
 }
 END_TEST
 
-/* A configured PSK, and another one than it. */
-START_TEST(configured_identity)
+/* Connects with a configured PSK under its identity; `bend` changes a byte of the TLS PSK, not of the identity. */
+static bool connect_configured(
+	const struct nvc_tls_key *psk, uint8_t version, enum nvc_kdf_variant variant, bool bend)
 {
-	struct nvc_tls_key psk = town_psk();
 	struct nvc_secret retained = {.len = 0};
-	struct nvc_psk_params params = {.version = 1,
+	struct nvc_psk_params params = {.version = version,
 		.type = NVC_PSK_RETAINED,
 		.hash_id = NVC_HASH_SHA256,
 		.hostnqn = nvc_slice_str(PSK_NQN),
@@ -310,24 +312,105 @@ START_TEST(configured_identity)
 	struct nvc_tls_psk used = {.hash_id = NVC_HASH_SHA256};
 	struct nvc_queue *queue;
 
-	begin(NULL);
 	town.host.hostnqn = PSK_NQN;
-	ck_assert_int_eq(
-		nvc_psk_retained(&psk, params.hostnqn, NVC_KDF_RFC8446, &retained), NVC_OK);
+	ck_assert_int_eq(nvc_psk_retained(psk, params.hostnqn, NVC_KDF_RFC8446, &retained), NVC_OK);
 	params.psk = nvc_secret_slice(&retained);
 	ck_assert_int_eq(
 		nvc_tls_psk_identity(&params, used.identity, sizeof(used.identity)), NVC_OK);
-	ck_assert_int_eq(nvc_tls_psk_derive(&params, NVC_KDF_RFC8446, &used.psk), NVC_OK);
-	ck_assert_int_eq(nvc_host_admin_over_tls(&town.host, &used, &queue, NULL), NVC_OK);
+	ck_assert_int_eq(nvc_tls_psk_derive(&params, variant, &used.psk), NVC_OK);
+	if (bend)
+		used.psk.data[0] ^= 1;
+	return nvc_host_admin_over_tls(&town.host, &used, &queue, NULL) == NVC_OK;
+}
+
+/* A configured PSK, and another one than it; an identity of version 0 has no digest, but a binder. */
+START_TEST(configured_identity)
+{
+	struct nvc_tls_key psk = town_psk();
+
+	begin(NULL);
+	ck_assert(connect_configured(&psk, (uint8_t)_i, NVC_KDF_RFC8446, false));
 	end(true);
 	identity.psk = &psk;
 	judge();
 	assert_verdict(NVC_REPLAY_CLEAN);
-	ck_assert_uint_eq(told.result.identities[NVC_PROOF_RIGHT], 1);
+	ck_assert_uint_eq(told.result.identities[_i ? NVC_PROOF_RIGHT : NVC_PROOF_NO_SECRET], 1);
+	ck_assert_uint_eq(told.result.binders[NVC_PROOF_RIGHT], 1);
 	psk.psk.data[0] ^= 1;
 	judge();
 	assert_verdict(NVC_REPLAY_CANNOT_JUDGE);
 	ck_assert_msg(strstr(told.result.reason, "wrong PSK?") != NULL, "%s", told.result.reason);
+	ck_assert_uint_eq(told.result.binders[_i ? NVC_PROOF_NO_SECRET : NVC_PROOF_WRONG], 1);
+	identity.psk = NULL;
+	judge();
+	assert_verdict(NVC_REPLAY_CLEAN);
+	ck_assert_uint_eq(told.result.binders[NVC_PROOF_NO_SECRET], 1);
+}
+END_TEST
+
+/* ---- binders ---- */
+
+/* The identity says which PSK it is, and the binder is not that one's: the host is to blame. Without a digest it may be that
+ * another PSK was given than theirs, and nobody is. */
+START_TEST(wrong_binder_refused)
+{
+	struct nvc_tls_key psk = town_psk();
+
+	begin(NULL);
+	ck_assert(!connect_configured(&psk, (uint8_t)_i, NVC_KDF_RFC8446, true));
+	end(true);
+	identity.psk = &psk;
+	judge();
+	ck_assert_uint_eq(told.result.binders[NVC_PROOF_WRONG], 1);
+	ck_assert_uint_eq(told.result.violations[REQ_H_59], (unsigned int)_i);
+	ck_assert_uint_eq(told.result.violations[REQ_C_223], 0);
+}
+END_TEST
+
+/* Changes the last byte of the first ClientHello of the file, which is one of the binder. */
+static void bend_binder(void)
+{
+	static const uint8_t head[] = {22, 3, 1};
+
+	for (size_t at = 0; at + 9 < file.len; at++) {
+		uint8_t *record = file.data + at;
+		const size_t len = (size_t)(record[3] << 8 | record[4]);
+
+		if (memcmp(record, head, sizeof(head)) != 0 || record[5] != 1)
+			continue;
+		ck_assert_uint_lt(at + 5 + len, file.len);
+		record[5 + len - 1] ^= 1;
+		return;
+	}
+	ck_abort_msg("there is no ClientHello");
+}
+
+/* A handshake that went on all the same: the controller is to blame as well. */
+START_TEST(wrong_binder_accepted)
+{
+	begin(NULL);
+	concatenate(NULL, 0);
+	end(true);
+	judge();
+	assert_verdict(NVC_REPLAY_CLEAN);
+	bend_binder();
+	judge();
+	assert_violated(REQ_H_59, REQ_C_223);
+}
+END_TEST
+
+/* The same PSK, derived as hosts and targets once did. */
+START_TEST(binder_of_another_derivation)
+{
+	struct nvc_tls_key psk = town_psk();
+
+	begin("hkdf-no-length-octets");
+	ck_assert(connect_configured(&psk, 1, NVC_KDF_NO_LENGTH_OCTETS, false));
+	end(true);
+	identity.psk = &psk;
+	judge();
+	assert_violated(REQ_H_59, REQ_C_223);
+	ck_assert_msg(strstr(told.seen, "derived as no-length-octets") != NULL, "%s", told.seen);
 }
 END_TEST
 
@@ -372,7 +455,10 @@ int main(void)
 	tcase_add_loop_test(core, generated_identities, 0, 2);
 	tcase_add_test(core, identities_without_exponents);
 	tcase_add_test(core, replaced_psk_still_taken);
-	tcase_add_test(core, configured_identity);
+	tcase_add_loop_test(core, configured_identity, 0, 2);
+	tcase_add_loop_test(core, wrong_binder_refused, 0, 2);
+	tcase_add_test(core, wrong_binder_accepted);
+	tcase_add_test(core, binder_of_another_derivation);
 	tcase_add_test(core, io_queues_belong_to_their_controller);
 	suite_add_tcase(suite, core);
 	runner = srunner_create(suite);
