@@ -149,7 +149,7 @@ CASE(associations, .id = "soak.associations",
 	.checks = {REQ_C_187}, .needs = NEED_AUTH, .timeout_s = 120)
 {
 	struct nvc_host *host = host_as(t, want_pair(NVC_HASH_SHA256, NVC_DH_NULL));
-	struct nvc_auth *auths[ASSOCIATIONS];
+	struct nvc_auth *auths[ASSOCIATIONS] = {NULL};
 
 	for (size_t i = 0; i < ASSOCIATIONS && test_running(t); i++) {
 		struct nvc_queue *admin = NULL;
