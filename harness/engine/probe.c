@@ -248,14 +248,26 @@ static void probe_requirement(const struct nvc_queue *queue, struct capabilities
 		info->atr, info->ascr);
 }
 
+/* Whoever wrote the profile knows better than a probe, which the target may have answered by chance. */
+static void apply_unsupported(const struct profile *profile, struct capabilities *caps)
+{
+	for (unsigned int i = 0; i < NUM_NEEDS; i++)
+		if (profile->unsupported & 1u << i) {
+			caps->met &= ~(1u << i);
+			snprintf(caps->finding[i], FINDING_SIZE,
+				"the profile says that the target does not support it");
+		}
+}
+
 /* Every question is asked in clear. A target without such a port can still be judged by the cases that need none. */
-static enum nvc_result nothing_to_ask(struct capabilities *caps)
+static enum nvc_result nothing_to_ask(const struct profile *profile, struct capabilities *caps)
 {
 	static const enum need needs[] = {
 		NEED_CONCAT, NEED_OPEN_HOST, NEED_ATR, NEED_IO, NEED_IO_ATR};
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
 		finding(caps, needs[i], false, "the profile has no port that serves plain TCP");
+	apply_unsupported(profile, caps);
 	return NVC_OK;
 }
 
@@ -278,7 +290,7 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 		secret ? "a host secret is given" : "no host secret is given (-S)");
 	finding(caps, NEED_OPEN_HOST, false, "no host identity without a secret is given");
 	if (!profile->port_concat[0])
-		return nothing_to_ask(caps);
+		return nothing_to_ask(profile, caps);
 	probe_act_as(host, profile, first);
 	begun = nvc_env_now(&host->world->env);
 	result = nvc_queue_establish(
@@ -308,5 +320,6 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 		finding(caps, NEED_CONCAT, false, "no host secret is given (-S)");
 	probe_io(profile, host, caps);
 	nvc_host_close_all(host);
+	apply_unsupported(profile, caps);
 	return NVC_OK;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/engine/probe.h"
 #include "stream/env.h"
 
 static enum nvc_result copy_text(const json_t *object, const char *member, bool required, char *out,
@@ -183,6 +184,32 @@ static enum nvc_result read_psk(const json_t *json, struct profile_psk *psk, str
 	return NVC_OK;
 }
 
+/* What the target is known not to support, by the names of the needs. */
+static enum nvc_result read_unsupported(
+	const json_t *names, struct profile *profile, struct nvc_error *err)
+{
+	const json_t *value;
+	size_t i;
+
+	if (names && !json_is_null(names) && !json_is_array(names))
+		return nvc_fail(err, NVC_E_INVALID, "profile: 'unsupported' is not a list");
+	json_array_foreach(names, i, value)
+	{
+		const char *name = json_string_value(value);
+		unsigned int need = 0;
+
+		while (need < NUM_NEEDS && (!name || strcmp(name, need_name(need)) != 0))
+			need++;
+		if (need == NUM_NEEDS)
+			return nvc_fail(err, NVC_E_INVALID,
+				"profile: 'unsupported' has '%.40s', which is no need of a case; "
+				"probe writes what there is",
+				name ? name : "?");
+		profile->unsupported |= 1u << need;
+	}
+	return NVC_OK;
+}
+
 enum nvc_result profile_from_json(
 	const json_t *json, struct profile *profile, struct nvc_error *err)
 {
@@ -216,6 +243,8 @@ enum nvc_result profile_from_json(
 		if (result == NVC_OK)
 			result = read_psk(value, &profile->psks[profile->num_psks++], err);
 	}
+	if (result == NVC_OK)
+		result = read_unsupported(json_object_get(json, "unsupported"), profile, err);
 	if (result == NVC_OK && !profile->num_hosts)
 		result =
 			nvc_fail(err, NVC_E_INVALID, "profile: no host to act as; give a host NQN");

@@ -37,6 +37,7 @@ struct profile {
 	size_t num_hosts;
 	struct profile_psk psks[PROFILE_MAX_PSKS];
 	size_t num_psks;
+	unsigned int unsupported; /* enum need bits that the target is known not to meet */
 };
 
 /* profile_from_json reads a profile; the error names the member at fault and never shows a secret. */

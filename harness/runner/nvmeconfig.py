@@ -90,16 +90,40 @@ def read(path, hostnqn=None, nqn=None, traddr=None, trsvcid=None):
     hosts = tree.get("hosts", []) if isinstance(tree, dict) else tree
     host = _only(_objects(hosts, path, "hosts"), {"hostnqn": hostnqn}, path, "host", "-q HOSTNQN")
     subsystem = _only(_objects(host.get("subsystems", []), path, "subsystems"), {"nqn": nqn}, path, "subsystem", "-n NQN")
-    ports = [
-        port
-        for port in _objects(subsystem.get("ports", []), path, "ports")
-        if port.get("transport", "tcp") == "tcp" and not _true(port.get("discovery"))
-    ]
-    port = _only(ports, {"traddr": traddr, "trsvcid": trsvcid}, path, "tcp port", "-a ADDR and -s PORT")
+    port = _only(_tcp_ports(subsystem, path), {"traddr": traddr, "trsvcid": trsvcid}, path, "tcp port", "-a ADDR and -s PORT")
     entry = _entry(host, subsystem, port, path)
     if entry.dhchap_key or entry.dhchap_ctrl_key or entry.tls_key:
         keys.refuse_shared(mode, path, f"config {path}: holds secrets and is")
     return entry
+
+
+def read_all(path, hostnqn=None, nqn=None, traddr=None, trsvcid=None):
+    """read_all returns the Entry of every host that speaks to the one place (subsystem, address, port) that fits what is known.
+
+    UsageError when no place or more than one fits, and when the file holds secrets that others may read.
+    """
+    wanted = {"hostnqn": hostnqn, "nqn": nqn, "traddr": traddr, "trsvcid": trsvcid}
+    if _is_ini(path):
+        fitting = [found for found in fabricsconf.connections(path) if found.get("transport", "tcp") == "tcp"]
+        for found in fitting:
+            fabricsconf.refuse_shared(found)
+        found = [_ini_entry(one) for one in fitting]
+    else:
+        tree, mode = load_json(path, "config")
+        hosts = tree.get("hosts", []) if isinstance(tree, dict) else tree
+        found = [_entry(host, subsystem, port, path) for host in _objects(hosts, path, "hosts")
+                 for subsystem in _objects(host.get("subsystems", []), path, "subsystems")
+                 for port in _tcp_ports(subsystem, path)]
+        if any(entry.dhchap_key or entry.dhchap_ctrl_key or entry.tls_key for entry in found):
+            keys.refuse_shared(mode, path, f"config {path}: holds secrets and is")
+    found = [entry for entry in found if all(value is None or str(getattr(entry, name)) == str(value) for name, value in wanted.items())]
+    places = {(entry.nqn, entry.traddr, entry.trsvcid) for entry in found}
+    if len(places) != 1:
+        raise UsageError(f"config {path}: {len(places) or 'no'} places to connect to fit; choose one with -n NQN, -a ADDR and -s PORT")
+    for entry in found:
+        if not entry.hostnqn or not entry.nqn or not entry.traddr:
+            raise UsageError(f"config {path}: a connection lacks hostnqn, nqn or traddr")
+    return found
 
 
 def _is_ini(path):
@@ -116,6 +140,10 @@ def _read_ini(path, wanted):
     fitting = [found for found in fabricsconf.connections(path) if found.get("transport", "tcp") == "tcp"]
     found = _only(fitting, wanted, path, "tcp connection", "-q HOSTNQN, -n NQN, -a ADDR and -s PORT")
     fabricsconf.refuse_shared(found)
+    return _ini_entry(found)
+
+
+def _ini_entry(found):
     kato = found.get("keep-alive-tmo")
     if kato and not kato.isdecimal():
         raise UsageError(f"config {found['file']}: keep-alive-tmo is not a number")
@@ -126,6 +154,11 @@ def _read_ini(path, wanted):
     texts = {name: next((found[key] for key in spelled if found.get(key)), None) for name, spelled in names.items()}
     flags = {name: fabricsconf.truth(found, name.replace("_", "-")) for name in ("tls", "concat", "hdr_digest", "data_digest")}
     return Entry(**texts, **flags, keep_alive_tmo=int(kato) if kato else None)
+
+
+def _tcp_ports(subsystem, path):
+    return [port for port in _objects(subsystem.get("ports", []), path, "ports")
+            if port.get("transport", "tcp") == "tcp" and not _true(port.get("discovery"))]
 
 
 def _objects(items, path, name):

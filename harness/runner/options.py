@@ -9,7 +9,7 @@ import socket
 import sys
 from dataclasses import dataclass, field
 
-from . import keys, nvmeconfig
+from . import beside, keys, nvmeconfig
 from .errors import EXIT_USAGE, UsageError
 
 FAULTS = ("none", "split", "merge", "delay", "tls-records", "split+digests")
@@ -99,6 +99,7 @@ def add_target_options(parser):
     add("-G", "--data-digest", action="store_true", help="ask for data digests")
     add("-k", "--keep-alive-tmo", type=keep_alive, metavar="SECONDS", help="keep alive timeout")
     add("-J", "--config", metavar="FILE", help="libnvme config.json or nvme-fabrics.conf with the above (none: do not read one)")
+    add("--beside", metavar="FILE", help="what the file of -J lacks: hash, group and policy of its hosts, further ports, what is not supported")
     add("--profile", metavar="FILE", help="target profile with many identities, instead of the above")
 
 
@@ -148,6 +149,8 @@ def build_target(args, redactor, listening=False):
         raise UsageError(f"--transport {args.transport}: only tcp has a secure channel here; use -t tcp")
     if args.profile:
         return _from_profile(args, redactor)
+    if args.beside:
+        return _from_config_and_beside(args, redactor)
     entry = _config_entry(args)
     given = {name: getattr(args, name) or getattr(entry, name) for name in ("traddr", "trsvcid", "nqn", "hostnqn", "hostid")}
     if not given["traddr"]:
@@ -170,7 +173,7 @@ def _config_entry(args):
 
 
 def _from_profile(args, redactor):
-    clash = [name for name in SINGLE if getattr(args, name)] + (["config"] if args.config else [])
+    clash = [name for name in SINGLE if getattr(args, name)] + [name for name in ("config", "beside") if getattr(args, name)]
     if clash:
         raise UsageError(f"--profile and --{clash[0].replace('_', '-')} exclude each other: the profile says it all")
     profile, mode = nvmeconfig.load_json(args.profile, "profile")
@@ -184,6 +187,27 @@ def _from_profile(args, redactor):
     claims = _claims(args)
     again = ["--profile", args.profile] + [f"--{claim}" for claim in claims] + _digest_options(args)
     return Target(profile, text, again, "", args.hdr_digest, args.data_digest, args.keep_alive_tmo, claims)
+
+
+def _from_config_and_beside(args, redactor):
+    if not args.config or args.config == "none":
+        raise UsageError("--beside completes what -J reads: add -J FILE")
+    clash = [name for name in SINGLE if getattr(args, name) and name not in ("traddr", "trsvcid", "nqn", "hostnqn")]
+    if clash:
+        raise UsageError(f"--beside and --{clash[0].replace('_', '-')} exclude each other: write it into {args.beside}")
+    side, mode = beside.read(args.beside)
+    if _teach(side, redactor):
+        keys.refuse_shared(mode, args.beside, f"--beside {args.beside}: holds secrets and is")
+    found = beside.entries(args, redactor)
+    args.tls, args.concat = args.tls or found[0].tls, args.concat or any(entry.concat for entry in found)
+    claims, number = _claims(args), _port_number(found[0].trsvcid or 4420)
+    profile = {**beside.profile(found, side, args.beside, FORMAT), "addr": _address(found[0].traddr)}
+    chosen = [word for option, value in (("-n", args.nqn), ("-a", args.traddr), ("-s", args.trsvcid), ("-q", args.hostnqn)) if value
+              for word in (option, str(value))]
+    return Target(profile, f"{found[0].traddr} port {number}, {found[0].nqn}",
+                  ["-J", args.config, "--beside", args.beside, *chosen, *(f"--{claim}" for claim in claims), *_digest_options(args)], "",
+                  args.hdr_digest or found[0].hdr_digest, args.data_digest or found[0].data_digest,
+                  found[0].keep_alive_tmo if args.keep_alive_tmo is None else args.keep_alive_tmo, claims)
 
 
 def _teach(profile, redactor):

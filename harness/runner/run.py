@@ -157,6 +157,8 @@ def prepare(args, catalogue, redactor):
         if name not in catalogue.defects:
             raise UsageError(f"unknown defect {name!r}; nvme-conform list --defects shows all")
     earlier = records.load(args.rerun_failed) if args.rerun_failed else None
+    if earlier:
+        selection.warn_of_another_target(args, earlier, target)
     since = records.load(args.only_changed_since) if args.only_changed_since else None
     idents = selection.cases(args, catalogue, earlier)
     if args.last:

@@ -40,6 +40,15 @@ def cases(args, catalogue, earlier=None):
     return chosen
 
 
+def warn_of_another_target(args, earlier, target):
+    """warn_of_another_target says on stderr when what is run again is not what failed; that may be meant."""
+    was = (earlier.results.get("target"), sorted(earlier.results.get("defects") or []))
+    if was != (target.text, sorted(set(args.defect))):
+        now = target.text + (f" with {', '.join(sorted(set(args.defect)))}" if args.defect else "")
+        print(f"nvme-conform: --rerun-failed {clean(args.rerun_failed)}: that run was of {clean(earlier.label)}, this one is of {clean(now)}",
+              file=sys.stderr)
+
+
 def unsettled(record):
     """unsettled returns the ids of the cases of a run that failed, were not judged, or in which the observer saw a fail."""
     found = {case["id"] for case in record.cases if case["behaviour"] in AGAIN or case["teardown"] in AGAIN}

@@ -85,12 +85,20 @@ static bool bad_length(const struct nvc_obs_conn *conn, const struct nvc_obs_com
 	       !no_length(conn, command);
 }
 
+/* The controller has what it takes to know the host, and has not said yet what it made of it. When it opens the queue within
+ * that is left open (N-026). */
+static bool has_proof(const struct nvc_obs_transaction *transaction)
+{
+	return transaction->state == NVC_OBS_REPLIED &&
+	       !(transaction->reply_known && transaction->cvalid && transaction->s2);
+}
+
 /* Commands before authentication where it is required; which row they violate depends on what
  * they are. */
 static bool gated(const struct nvc_obs_conn *conn, const struct nvc_obs_command *command)
 {
-	return conn->connected && conn->authreq && !conn->authenticated && !is_auth(command) &&
-	       !is_connect(command);
+	return conn->connected && conn->authreq && !conn->authenticated &&
+	       !has_proof(&conn->transaction) && !is_auth(command) && !is_connect(command);
 }
 
 static bool gated_admin(const struct nvc_obs_conn *conn, const struct nvc_obs_command *command)

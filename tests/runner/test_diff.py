@@ -121,6 +121,13 @@ class Rerun(Runs):
         bad = self.record("bad", events=[SEEN])
         self.assertEqual(self.sent("--rerun-failed", bad)["cases"], ["timer.expires"])
 
+    def test_of_another_target(self):
+        bad = self.record("bad", cases={"timer.expires": FAIL})
+        self.assertNotIn("that run was of", self.run_suite("--rerun-failed", bad).stderr)
+        shutil.rmtree(self.reports)
+        done = self.run_suite("--rerun-failed", bad, "--defect", "row-7")
+        self.assertIn("that run was of the reference target, this one is of the reference target with row-7", done.stderr)
+
     def test_nothing_to_do(self):
         self.assert_refused(self.run_suite("--rerun-failed", self.record("good")), "nothing of it has to be run again")
 

@@ -51,6 +51,15 @@ class NvmeFabricsConf(RunnerTest):
                                                       "dhchap_secret": SECRET, "dhchap_ctrl_secret": None}])
         self.assertEqual((config["hdr_digest"], config["data_digest"], config["keep_alive_tmo"]), (True, False, 5))
 
+    def test_what_it_lacks_stands_beside(self):
+        path = self.write()
+        self.dropin(f"[Host]\nhostnqn = {OTHER}\ndhchap-secret = {SECRET}\n[Subsystem]\nnqn = {SUBNQN}\n"
+                    "controller = transport=tcp;traddr=127.0.0.1;trsvcid=4425\n")
+        side = self.file("beside.json", '{"hosts": [{"hostnqn": "%s", "hash": 1, "dhgroup": 0}]}' % OTHER)
+        config = self.sent("-J", path, "--beside", side)
+        self.assertEqual([(host["hostnqn"], host["hash"]) for host in config["target"]["hosts"]], [(HOSTNQN, None), (OTHER, 1)])
+        self.assertEqual((config["hdr_digest"], config["keep_alive_tmo"]), (True, 5))
+
     def test_what_is_nearer_wins(self):
         for line, wanted in (("", 7), ("keep-alive-tmo=9;", 9), ("keep-alive-tmo=;", None)):
             text = MAIN.replace("concat = true", "concat = true\nkeep-alive-tmo = 7").replace("transport=tcp;traddr=127.0.0.1",

@@ -151,6 +151,39 @@ class LibnvmeConfig(RunnerTest):
             with self.subTest(tree):
                 self.assert_refused(self.run_suite("-J", self.write(tree)), "config.json")
 
+    def beside(self, **members):
+        """beside writes the file that stands beside and returns its path."""
+        return self.file("beside.json", json.dumps(members))
+
+    def test_what_it_lacks_stands_beside(self):
+        tree = self.tree()
+        tree.append({**tree[0], "hostnqn": "nqn.2014-08.org.nvmexpress:other", "hostid": HOSTID})
+        side = self.beside(hosts=[{"hostnqn": HOSTNQN, "hash": 2, "dhgroup": 3, "policy": "concat-required"},
+                                  {"hostnqn": "nqn.2014-08.org.nvmexpress:open", "hostid": HOSTID}],
+                           ports={"tls": 4421}, unsupported=["io-atr"])
+        target = self.sent_config("-J", self.write(tree), "--beside", side)["target"]
+        self.assertEqual(target["ports"], {"concat": 4425, "tls": 4421, "plain": None})
+        self.assertEqual((target["subnqn"], target["addr"], target["unsupported"]), (SUBNQN, "127.0.0.1", ["io-atr"]))
+        self.assertEqual([(host["hostnqn"], host.get("hash"), host.get("dhchap_secret")) for host in target["hosts"]],
+                         [(HOSTNQN, 2, SECRET), ("nqn.2014-08.org.nvmexpress:other", None, SECRET),
+                          ("nqn.2014-08.org.nvmexpress:open", None, None)])
+
+    def test_beside_is_held_against_it(self):
+        path = self.write(self.tree())
+        for members, said in (({"addr": "::1"}, "no 'addr' stands there"), ({"hosts": [{"hash": 1}]}, "name a hostnqn"),
+                              ({"ports": 7}, "ports is not an object"), ({"ports": {"concat": 1}}, "port concat is 4425"),
+                              ({"hosts": [{"hostnqn": HOSTNQN, "hostid": "x"}]}, "another hostid")):
+            with self.subTest(said):
+                self.assert_refused(self.run_suite("-J", path, "--beside", self.beside(**members)), "beside.json", said)
+        self.assert_refused(self.run_suite("--beside", self.beside()), "-J FILE")
+        self.assert_refused(self.run_suite("-J", path, "--beside", self.beside(), "-S", SECRET), "exclude each other")
+        self.assert_refused(self.run_suite("--profile", path, "--beside", path), "exclude each other")
+        side = self.file("shared.json", json.dumps({"hosts": [{"hostnqn": HOSTNQN, "dhchap_ctrl_secret": SECRET}]}), 0o644)
+        self.assert_refused(self.run_suite("-J", path, "--beside", side), "chmod 600")
+        two = self.tree()
+        two[0]["subsystems"][0]["ports"].append({"transport": "tcp", "traddr": "127.0.0.2", "trsvcid": 1})
+        self.assert_refused(self.run_suite("-J", self.write(two), "--beside", self.beside()), "2 places")
+
     def test_malformed_secret_in_it(self):
         tree = self.tree()
         tree[0]["dhchap_key"] = SECRET[:-2] + ":"

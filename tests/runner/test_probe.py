@@ -6,6 +6,7 @@ import os
 import stat
 
 from support import HOSTNQN, PSK, REAL, SECRET, SUBNQN, RunnerTest
+from test_bracket import WithDaemon
 
 FOUND = {"event": "probe", "hashes": "SHA-256, SHA-384", "dhgroups": "ffdhe2048", "findings": [
     {"need": "auth", "met": True, "finding": "a host secret is given"},
@@ -90,3 +91,18 @@ class Probe(RunnerTest):
         self.assert_refused(self.probe("--profile", "x"), "--profile")
         self.assert_refused(self.probe("--tls", "--tls-key", PSK, "--tls-port", "1"), "--tls-port")
         self.assert_refused(self.probe("--output", self.path("no", "where")), "--output")
+
+
+class Unsupported(WithDaemon):
+    def test_what_the_profile_rules_out_is_skipped(self):
+        self.made["unsupported"] = ["concat"]
+        self.run_at(self.made["ports"]["concat"], "concat.wrong-psk", "commands.authreq-with-secret")
+        verdicts = {case["id"]: (case["behaviour"], case.get("reason", "")) for case in self.results()["cases"]}
+        self.assertEqual(verdicts["concat.wrong-psk"][0], "skip")
+        self.assertIn("the profile says that the target does not support it", verdicts["concat.wrong-psk"][1])
+        self.assertEqual(verdicts["commands.authreq-with-secret"][0], "pass")
+
+    def test_what_is_no_need(self):
+        for names, said in ((["contact"], "'unsupported' has 'contact'"), ("concat", "'unsupported' is not a list"), ([7], "'unsupported' has '?'")):
+            self.made["unsupported"] = names
+            self.assert_refused(self.run_at(self.made["ports"]["concat"], "concat.wrong-psk"), said)

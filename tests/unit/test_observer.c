@@ -321,6 +321,26 @@ START_TEST(commands_that_must_not_succeed)
 }
 END_TEST
 
+/* After the Reply of a one-way authentication the queue may be open; after that of a two-way one it may not. */
+START_TEST(property_set_after_reply)
+{
+	struct plan plan = {.authreq = NVC_CONNECT_ATR, .two_way = _i};
+	struct nvc_cmd_fabrics command = {.fctype = NVC_FCTYPE_PROPERTY_SET};
+	static struct talk talk;
+
+	memset(&talk, 0, sizeof(talk));
+	say_ic(&talk, 0);
+	say_connect(&talk, &plan);
+	say_negotiate(&talk, &plan);
+	say_challenge(&talk, &plan);
+	say_reply(&talk, &plan);
+	command.head = head(&talk, NVC_OPC_FABRICS, 0, 0);
+	say_command(&talk, &nvc_cmd_fabrics_layout, &command, nvc_slice_of(NULL, 0));
+	say_response(&talk, NVC_SC_SUCCESS, 0);
+	expect(&talk, false, ALL, NVC_JUDGE_CONTROLLER, _i ? REQ_C_072 : REQ_NONE, "after Reply");
+}
+END_TEST
+
 /* An Authentication Send whose message is fetched by R2T is followed like one in the capsule. */
 START_TEST(message_by_r2t)
 {
@@ -626,6 +646,7 @@ int main(void)
 		(int)(sizeof(bent_host) / sizeof(bent_host[0])));
 	tcase_add_loop_test(core, messages_out_of_order, 0, 13);
 	tcase_add_loop_test(core, commands_that_must_not_succeed, 0, 7);
+	tcase_add_loop_test(core, property_set_after_reply, 0, 2);
 	tcase_add_test(core, message_by_r2t);
 	tcase_add_test(core, null_group_with_concatenation);
 	tcase_add_test(core, memory_is_bounded);
