@@ -211,9 +211,10 @@ $(BUILD)/make_capture $(BUILD)/bare_loop: $(BUILD)/%: $(BUILD)/tests/bench/%.o $
 BENCH_KERNEL ?= 7.3.4
 
 .PHONY: bench bench-replay
-bench: $(BUILD)/bench $(ENGINE) bench-replay ## cost of a case over its Diffie-Hellman operations, of the whole run, of the kill matrix, of replay, of a kernel's verdict
+bench: $(BUILD)/bench $(ENGINE) bench-replay ## cost of a case over its Diffie-Hellman operations, of the whole run, of the kill matrix, of captures, of replay, of a kernel's verdict
 	$(BUILD)/bench
 	$(PYTHON) tests/bench/whole_run.py $(JOBS)
+	NVME_CONFORM_ENGINE=$(abspath $(ENGINE)) $(PYTHON) tests/bench/capture_cost.py
 	$(PYTHON) tests/bench/kernel_story.py $(BENCH_KERNEL)
 bench-replay: $(ENGINE) $(BUILD)/make_capture $(BUILD)/bare_loop
 	$(PYTHON) tests/bench/replay_speed.py $(BUILD)
@@ -287,7 +288,7 @@ afl: ## AFL++ on the same, FUZZ_SECONDS each
 .PHONY: run-libfuzzer run-afl
 run-libfuzzer: $(FUZZERS)
 	@for t in $(FUZZ_NAMES); do mkdir -p $(BUILD)/$$t.corpus; len=4608; more=; \
-		case $$t in fuzz_capture) len=131072; more=captures;; esac; \
+		case $$t in fuzz_capture) len=131072; more=captures;; fuzz_replay) len=32768;; esac; \
 		$(BUILD)/fuzzer/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=$$len -print_final_stats=1 \
 			-artifact_prefix=$(BUILD)/$$t- $(BUILD)/$$t.corpus tests/fuzz/seeds/$$t $$more || exit 1; done
 

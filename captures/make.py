@@ -26,6 +26,7 @@ ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "n
 PROGRAM = os.path.join(ROOT, "harness", "nvme-conform")
 ENGINE_SECONDS = 120
 IDENTITY = "sha256-ffdhe2048-two-way"
+EXPONENT = b"NVME_DHCHAP_EXPONENT "
 
 
 def run_case(entry, target, destination):
@@ -40,24 +41,24 @@ def run_case(entry, target, destination):
         shutil.copyfile(os.path.join(scratch, name), destination)
 
 
-def over_sockets(entry, directory, destination):
+def over_sockets(entry, seed, directory, destination):
     """over_sockets: the suite's host against `nvme-conform target`, seen on an interface."""
-    with host_story.ReferenceTarget(PROGRAM, directory) as target:
+    with host_story.ReferenceTarget(PROGRAM, directory, seed=seed) as target:
         run_case(entry, target.profile, destination)
 
 
-def request_for(entry, uml, directory):
+def request_for(entry, uml, seed, directory):
     """request_for names the kernel of an entry, as `nvme-conform gate` would."""
     if "patch" not in entry:
-        return gate.Request(kernel=entry["kernel"], directory=directory)
+        return gate.Request(kernel=entry["kernel"], seed=seed, directory=directory)
     if not uml:
         raise GateError(f"{entry['file']}: its kernel is not Debian's: python3 -m harness.vm.own_kernel {entry['patch']} --flavour uml, then --uml FILE")
-    return gate.Request(uml=uml, directory=directory)
+    return gate.Request(uml=uml, seed=seed, directory=directory)
 
 
-def linux_target(entry, uml, directory, destination):
+def linux_target(entry, uml, seed, directory, destination):
     """linux_target: the suite's host against nvmet."""
-    gate.gate(request_for(entry, uml, directory), lambda guest: run_case(entry, guest.profile, destination))
+    gate.gate(request_for(entry, uml, seed, directory), lambda guest: run_case(entry, guest.profile, destination))
 
 
 def steps(entry, target, address):
@@ -74,46 +75,55 @@ def steps(entry, target, address):
             linux_host.disconnect(peer)]
 
 
-def record(entry, guest, interface, todo, destination):
-    """record plays the steps in the guest while its tcpdump runs."""
+def exponents(path):
+    """exponents returns what the target's key log has beside the secrets of TLS, which tlshd logs."""
+    with open(path, "rb") as file:
+        return b"".join(line for line in file if line.startswith(EXPONENT))
+
+
+def record(entry, guest, interface, todo, destination, keylog=None):
+    """record plays the steps in the guest while its tcpdump runs; keylog is the path of the target's, if it has one."""
     with recording.Recording(guest, interface) as packets:
         for step in todo:
             done = guest.step(step)
             if not done.ok:
                 raise GateError(f"{entry['file']}: step {done.name} went wrong: {done.output.strip()}")
+    if keylog:
+        packets.keylog += exponents(keylog)
     packets.write(destination)
 
 
-def linux_host_at_reference(entry, directory, destination):
+def linux_host_at_reference(entry, seed, directory, destination):
     """linux_host_at_reference: nvme-cli and the kernel against `nvme-conform target`."""
-    with host_story.ReferenceTarget(PROGRAM, directory) as target:
-        prepared = gate.prepare(gate.Request(kernel=entry["kernel"], directory=directory), recording.PROGRAMS)
+    keylog = os.path.join(directory, "keys")
+    with host_story.ReferenceTarget(PROGRAM, directory, ("--keylog", keylog), seed) as target:
+        prepared = gate.prepare(request_for(entry, None, seed, directory), recording.PROGRAMS)
         with recording.HostGuest(prepared, target.port) as guest:
-            record(entry, guest, "eth0", steps(entry, target.profile, qemu.GUEST_HOST), destination)
+            record(entry, guest, "eth0", steps(entry, target.profile, qemu.GUEST_HOST), destination, keylog)
 
 
-def linux_alone(entry, directory, destination):
+def linux_alone(entry, seed, directory, destination):
     """linux_alone: host and target are the same kernel; no byte is ours."""
-    prepared = gate.prepare(gate.Request(kernel=entry["kernel"], directory=directory), recording.PROGRAMS)
+    prepared = gate.prepare(request_for(entry, None, seed, directory), recording.PROGRAMS)
     with recording.LoopbackGuest(prepared) as guest:
         # The kernel would read a namespace in search of partitions: nothing to look at, and large.
         guest.run(f"echo 0 >/sys/kernel/config/nvmet/subsystems/{guest.profile['subnqn']}/namespaces/1/enable", "no namespace")
         record(entry, guest, "lo", steps(entry, guest.profile, recording.ADDRESS), destination)
 
 
-def make(entry, uml, destination):
-    """make makes the capture of one entry."""
+def make(entry, uml, seed, destination):
+    """make makes the capture of one entry; seed (bytes) decides the secrets of a target with a profile."""
     with tempfile.TemporaryDirectory() as directory:
         if "interface" in entry:
-            over_sockets(entry, directory, destination)
+            over_sockets(entry, seed, directory, destination)
         elif "kernel" not in entry:
             run_case(entry, None, destination)
         elif "host" not in entry:
-            linux_target(entry, uml, directory, destination)
+            linux_target(entry, uml, seed, directory, destination)
         elif entry["target"] == "reference":
-            linux_host_at_reference(entry, directory, destination)
+            linux_host_at_reference(entry, seed, directory, destination)
         else:
-            linux_alone(entry, directory, destination)
+            linux_alone(entry, seed, directory, destination)
     os.chmod(destination, 0o644)  # only test keys are inside
 
 
@@ -136,10 +146,10 @@ def main():
     parser.add_argument("--uml", metavar="FILE", help="the User-Mode Linux for an entry with a \"patch\"")
     words = parser.parse_args()
     with open(os.path.join(HERE, "manifest.json"), encoding="utf-8") as file:
-        entries = json.load(file)["captures"]
-    for entry in chosen(entries, words.names):
+        manifest = json.load(file)
+    for entry in chosen(manifest["captures"], words.names):
         try:
-            make(entry, words.uml, os.path.join(words.directory, entry["file"]))
+            make(entry, words.uml, manifest["seed"].encode(), os.path.join(words.directory, entry["file"]))
         except (GateError, OSError, subprocess.SubprocessError) as error:
             print(f"make.py: {entry['file']}: {error}", file=sys.stderr)
             return 1

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "harness/engine/identities.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text_of(const json_t *object, const char *member)
@@ -38,6 +39,36 @@ static enum nvc_result read_psk(const json_t *json, struct nvc_tls_key *key,
 	return NVC_OK;
 }
 
+size_t identities_of(const struct profile *profile, struct nvc_replay_identity *list)
+{
+	size_t num = 0;
+
+	for (size_t i = 0; i < profile->num_hosts; i++) {
+		const struct profile_host *host = &profile->hosts[i];
+
+		list[num++] = (struct nvc_replay_identity){.hostnqn = host->hostnqn,
+			.subnqn = profile->subnqn,
+			.host_key = host->has_secret ? &host->secret : NULL,
+			.ctrl_key = host->has_ctrl_secret ? &host->ctrl_secret : NULL};
+	}
+	for (size_t i = 0; i < profile->num_psks; i++)
+		list[num++] = (struct nvc_replay_identity){.hostnqn = profile->psks[i].hostnqn,
+			.subnqn = profile->subnqn,
+			.psk = &profile->psks[i].key};
+	return num;
+}
+
+static enum nvc_result read_reference(
+	const json_t *seed, struct identities *identities, struct nvc_error *err)
+{
+	identities->reference = malloc(sizeof(*identities->reference));
+	if (!identities->reference || profile_reference(identities->reference,
+					      (uint64_t)json_integer_value(seed)) != NVC_OK)
+		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for the secrets");
+	identities->num = identities_of(identities->reference, identities->list);
+	return NVC_OK;
+}
+
 enum nvc_result identities_read(
 	const json_t *json, struct identities *identities, struct nvc_error *err)
 {
@@ -46,6 +77,8 @@ enum nvc_result identities_read(
 	size_t i;
 
 	memset(identities, 0, sizeof(*identities));
+	if (json_is_object(json))
+		return read_reference(json_object_get(json, "reference"), identities, err);
 	json_array_foreach(json, i, value)
 	{
 		struct nvc_replay_identity *identity;
@@ -71,6 +104,10 @@ enum nvc_result identities_read(
 
 void identities_wipe(struct identities *identities)
 {
+	if (identities->reference)
+		profile_wipe(identities->reference);
+	free(identities->reference);
+	identities->reference = NULL;
 	for (size_t i = 0; i < identities->num; i++) {
 		nvc_secret_wipe(&identities->host_keys[i].secret);
 		nvc_secret_wipe(&identities->ctrl_keys[i].secret);

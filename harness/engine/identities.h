@@ -15,10 +15,14 @@ struct identities {
 	size_t num;
 	struct nvc_dhchap_key host_keys[MAX_IDENTITIES], ctrl_keys[MAX_IDENTITIES];
 	struct nvc_tls_key psks[MAX_IDENTITIES];
+	struct profile *reference; /* of the embedded target, where its secrets were asked for */
 };
 
+/* identities_of returns in `list` (of MAX_IDENTITIES) what `profile` knows, to which it points, and how many there are. */
+size_t identities_of(const struct profile *profile, struct nvc_replay_identity *list);
+
 /* identities_read reads an array of {hostnqn, subnqn, dhchap_secret, dhchap_ctrl_secret, interchange}, none of which must be there;
- * the names stay those of `json`. The error never shows a secret. Ended by identities_wipe in any case. */
+ * the names stay those of `json`. Or {"reference": SEED}: what the embedded reference target has under that seed. The error never shows a secret. Ended by identities_wipe in any case. */
 enum nvc_result identities_read(
 	const json_t *json, struct identities *identities, struct nvc_error *err);
 

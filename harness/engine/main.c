@@ -11,6 +11,7 @@
 
 #include <openssl/crypto.h>
 
+#include "capture/replay.h"
 #include "harness/engine/events.h"
 #include "harness/engine/registry.h"
 #include "harness/engine/probe.h"
@@ -71,6 +72,9 @@ static void list_all(void)
 	for (size_t i = 0; nvc_observer_checks(i) != REQ_NONE; i++)
 		events_write(STDOUT_FILENO, json_pack("{s:{s:s}}", "observer", "requirement",
 						    nvc_requirement(nvc_observer_checks(i))->id));
+	for (size_t i = 0; nvc_replay_checks(i) != REQ_NONE; i++)
+		events_write(STDOUT_FILENO, json_pack("{s:{s:s}}", "replay", "requirement",
+						    nvc_requirement(nvc_replay_checks(i))->id));
 	for (size_t i = 0; nvc_target_defect_at(i, &defect); i++)
 		events_write(STDOUT_FILENO,
 			json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:b}}", "defect", "name",

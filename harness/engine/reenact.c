@@ -452,45 +452,13 @@ static enum nvc_result read_wish(const json_t *config, struct wish *wish, struct
 	return result;
 }
 
-static enum nvc_result read_script(
-	const json_t *config, struct nvc_script *script, struct nvc_error *err)
-{
-	const char *path = json_string_value(json_object_get(config, "file"));
-	const char *keylog_path = json_string_value(json_object_get(config, "keylog"));
-	struct nvc_replay_options options = {.judge = NVC_JUDGE_BOTH};
-	struct nvc_error why = {0};
-	char *keylog = NULL;
-	size_t len = 0;
-	FILE *in = NULL;
-	enum nvc_result result = NVC_OK;
-
-	if (!path)
-		return nvc_fail(err, NVC_E_INVALID, "no file is named");
-	if (keylog_path)
-		result = replay_read_keylog(keylog_path, &keylog, &len, err);
-	if (result == NVC_OK)
-		result = replay_open_capture(path, &in, err);
-	if (result != NVC_OK)
-		goto out;
-	options.keylog = nvc_slice_of(keylog, len);
-	result = nvc_script_read(in, &options, script, &why);
-	if (result != NVC_OK)
-		nvc_fail(err, result == NVC_E_MALFORMED ? NVC_E_INVALID : result, "%s: %s", path,
-			why.text);
-out:
-	if (keylog)
-		explicit_bzero(keylog, len);
-	free(keylog);
-	return err->result;
-}
-
 enum nvc_result engine_reenact(const json_t *config, struct nvc_error *err)
 {
 	static struct wish wish;
 	enum nvc_result result = read_wish(config, &wish, err);
 
 	if (result == NVC_OK)
-		result = read_script(config, &wish.script, err);
+		result = reenact_read(config, &wish.profile, &wish.script, err);
 	if (result == NVC_OK) {
 		events_write(STDOUT_FILENO, json_pack("{s:s, s:i}", "event", "reenact-start",
 						    "steps", (int)wish.script.num_steps));

@@ -384,13 +384,10 @@ static bool foreign_psk(const struct reenact *re, const struct nvc_script_conn *
 	return nvc_tls_psk_identity(&params, psk->identity, sizeof(psk->identity)) == NVC_OK;
 }
 
-bool reenact_psk(struct reenact *re, const struct nvc_script_conn *conn, struct nvc_tls_psk *psk,
-	struct nvc_error *why)
+/* The PSK that the identity of the capture names, as the new target knows it. */
+static bool named_psk(struct reenact *re, const struct nvc_script_conn *conn,
+	const struct nvc_host *host, struct nvc_tls_psk *psk, struct nvc_error *why)
 {
-	const struct nvc_host *host = conn->psk_host >= 0
-					      ? &re->actors[conn->psk_host].host
-					      : &re->conns[conn - re->script->conns].actor->host;
-
 	memset(psk, 0, sizeof(*psk));
 	switch (conn->psk) {
 	case NVC_PSK_OF:
@@ -408,6 +405,19 @@ bool reenact_psk(struct reenact *re, const struct nvc_script_conn *conn, struct 
 	default:
 		return true;
 	}
+}
+
+bool reenact_psk(struct reenact *re, const struct nvc_script_conn *conn, struct nvc_tls_psk *psk,
+	struct nvc_error *why)
+{
+	const struct nvc_host *host = conn->psk_host >= 0
+					      ? &re->actors[conn->psk_host].host
+					      : &re->conns[conn - re->script->conns].actor->host;
+	const bool found = named_psk(re, conn, host, psk, why);
+
+	if (conn->psk_wrong && psk->psk.len)
+		psk->psk.data[0] ^= 1;
+	return found;
 }
 
 enum req_id reenact_psk_requirement(

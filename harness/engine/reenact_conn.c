@@ -176,6 +176,17 @@ void reenact_ic_resp(struct reenact *re, const struct nvc_script_step *step)
 	reenact_tell_end(re, step);
 }
 
+/* The host's; the controller's follows from it, as both directions are asked for. */
+void reenact_key_update(struct reenact *re, const struct nvc_script_step *step)
+{
+	struct nvc_stream *tls = nvc_queue_tls_stream(reenact_live_conn(re, step)->queue);
+
+	if (tls && nvc_tls_key_update(tls) == NVC_OK)
+		reenact_compare(re, step, step->text);
+	else
+		reenact_not_reached(re, step, "there is no TLS on which keys could be updated");
+}
+
 /* What the capture shows unanswered may be answered here. */
 static void look_for_answers(struct reenact *re, const struct nvc_script_step *step)
 {

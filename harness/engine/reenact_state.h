@@ -118,11 +118,16 @@ size_t reenact_index_of(const struct reenact *re, const struct nvc_script_step *
 void reenact_tell_end(struct reenact *re, const struct nvc_script_step *step);
 /* reenact_not_reached tells what was in the capture and cannot be done here, with the reason (NULL: it was told). */
 void reenact_not_reached(struct reenact *re, const struct nvc_script_step *step, const char *why);
+/* reenact_read makes the script of the capture that `config` names; `profile` is what is known of the new target. */
+enum nvc_result reenact_read(const json_t *config, const struct profile *profile,
+	struct nvc_script *script, struct nvc_error *err);
+
 /* The steps of a connection. */
 void reenact_open(struct reenact *re, const struct nvc_script_step *step);
 void reenact_no_tls(struct reenact *re, const struct nvc_script_step *step);
 void reenact_ic(struct reenact *re, const struct nvc_script_step *step);
 void reenact_ic_resp(struct reenact *re, const struct nvc_script_step *step);
+void reenact_key_update(struct reenact *re, const struct nvc_script_step *step);
 void reenact_host_end(struct reenact *re, const struct nvc_script_step *step);
 void reenact_ctrl_end(struct reenact *re, const struct nvc_script_step *step);
 void reenact_term(struct reenact *re, const struct nvc_script_step *step);

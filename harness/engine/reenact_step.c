@@ -352,6 +352,7 @@ static void do_step(struct reenact *re, const struct nvc_script_step *step)
 		[NVC_SCRIPT_IC_REQ] = reenact_ic,
 		[NVC_SCRIPT_COMMAND] = do_command,
 		[NVC_SCRIPT_PDU] = do_pdu,
+		[NVC_SCRIPT_KEY_UPDATE] = reenact_key_update,
 		[NVC_SCRIPT_HOST_END] = reenact_host_end,
 		[NVC_SCRIPT_IC_RESP] = reenact_ic_resp,
 		[NVC_SCRIPT_ANSWER] = do_answer,

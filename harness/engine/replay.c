@@ -27,8 +27,8 @@ struct wish {
 
 static void on_event(void *self, const struct nvc_replay_event *event)
 {
-	static const char *const kinds[] = {
-		"open", "pdu", "end", "note", "unjudged", "violation", "check", "association"};
+	static const char *const kinds[] = {"open", "pdu", "end", "key-update", "note", "unjudged",
+		"violation", "check", "association"};
 	const struct wish *wish = self;
 	json_t *line;
 
@@ -39,7 +39,8 @@ static void on_event(void *self, const struct nvc_replay_event *event)
 		(json_int_t)event->time, "conn", (int)event->conn, "text",
 		events_text(event->text));
 
-	if (event->kind == NVC_REPLAY_PDU || event->kind == NVC_REPLAY_END)
+	if (event->kind == NVC_REPLAY_PDU || event->kind == NVC_REPLAY_END ||
+		event->kind == NVC_REPLAY_KEY_UPDATE)
 		json_object_set_new(
 			line, "dir", json_string(event->direction == NVC_H2C ? "h2c" : "c2h"));
 	if (event->kind == NVC_REPLAY_ASSOCIATION)

@@ -55,7 +55,7 @@ class Defect:
 
 @dataclass(frozen=True)
 class Observed:
-    """Observed names a requirement that some check of the observer judges."""
+    """Observed names a requirement that some check of the observer, or of replay, judges."""
 
     requirement: str
 
@@ -68,6 +68,7 @@ class Catalogue:
     requirements: dict = field(default_factory=dict)
     defects: dict = field(default_factory=dict)
     observed: dict = field(default_factory=dict)  # requirements that the observer judges
+    replayed: dict = field(default_factory=dict)  # ... and replay, with secrets or over several connections
 
     def requirement(self, ident):
         """requirement returns the requirement with this id, or an empty one for an id that is not listed."""
@@ -84,6 +85,7 @@ def read(objects):
             ("requirement", Requirement, catalogue.requirements, "id"),
             ("defect", Defect, catalogue.defects, "name"),
             ("observer", Observed, catalogue.observed, "requirement"),
+            ("replay", Observed, catalogue.replayed, "requirement"),
         ):
             if not isinstance(entry, dict) or kind not in entry:
                 continue
@@ -124,9 +126,8 @@ def _lint(catalogue):
         for ident in case.checks:
             if ident not in catalogue.requirements:
                 problems.append(f"case {case.id} checks {ident}, which is no requirement")
-    for ident in catalogue.observed:
-        if ident not in catalogue.requirements:
-            problems.append(f"the observer judges {ident}, which is no requirement")
+    for who, idents in (("the observer", catalogue.observed), ("replay", catalogue.replayed)):
+        problems += [f"{who} judges {ident}, which is no requirement" for ident in idents if ident not in catalogue.requirements]
     for requirement in catalogue.requirements.values():
         if requirement.level not in LEVELS:
             problems.append(f"requirement {requirement.id} has the unknown level {requirement.level}")

@@ -48,6 +48,7 @@ def rows(catalogue, requirements):
             _add(rules, defect.requirement, defect.rule)
     known = reasons()
     return [{**dataclasses.asdict(item), "cases": cases.get(item.id, []), "observer": item.id in catalogue.observed,
+             "replay": item.id in catalogue.replayed,
              "rules": rules.get(item.id, []), "defects": defects.get(item.id, []), "reason": known.get(item.id, "")}
             for item in requirements]
 
@@ -64,6 +65,11 @@ def observed_where(row):
         return ""
     # In live runs the host is the tester's own emulator, which misbehaves on purpose.
     return "in replay" if row["id"].startswith("H-") else "on every connection"
+
+
+def replayed_how(row):
+    """replayed_how says how replay judges a requirement beside what the observer does; empty when it does not."""
+    return "with secrets, or over several connections" if row["replay"] else ""
 
 
 def problems(catalogue, covered):
@@ -100,6 +106,7 @@ def _page_row(row):
     wanted = f"<br>Expected: {_cell(row['expected'])}." if row["expected"] else ""
     ends = f" Then: {_cell(row['ends'])}." if row["ends"] else ""
     judged = [f"`{name}`" for name in row["cases"]] + ([f"the observer, {observed_where(row)}"] if row["observer"] else [])
+    judged += [f"replay, {replayed_how(row)}"] if row["replay"] else []
     if not row["cases"]:
         judged.append(f"*no case: {_cell(row['reason'])}*")
     broken = [f"rule `{name}`" for name in row["rules"]] + [f"`{name}`" for name in row["defects"]]

@@ -61,6 +61,7 @@ def _normal(what, rows):
     for row in rows:
         lines.append(f"{row['id']}  {row['level']}: {clean(row['statement'])} ({clean(row['citation'])})")
         named = (("cases", ", ".join(row["cases"])), ("observer", coverage.observed_where(row)),
+                 ("replay", coverage.replayed_how(row)),
                  ("rules", ", ".join(row["rules"])), ("defects", ", ".join(row["defects"])),
                  ("no case", clean(row["reason"]) or "(and no reason)" * (not row["cases"])))
         lines += [f"    {label:<10}{clean(text)}" for label, text in named if text]

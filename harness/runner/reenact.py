@@ -52,7 +52,7 @@ def add_arguments(parser):
 def refuse_alone(args):
     """refuse_alone says which option of re-enacting was given without --against."""
     for name in ("save_case", "defect", "seed", "all_commands"):
-        if getattr(args, name) not in (None, False, []):
+        if getattr(args, name) not in (None, False, []) and not (name == "seed" and args.reference):
             raise UsageError(f"--{name.replace('_', '-')} needs --against: say which target")
 
 

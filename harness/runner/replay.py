@@ -25,6 +25,7 @@ def add_arguments(parser):
     parser.add_argument("files", nargs="*", metavar="FILE", help="pcap or pcapng")
     add = parser.add_argument
     add("--keylog", metavar="FILE", help="TLS secrets and DH exponents (NSS key log), beside those that a pcapng holds")
+    add("--reference", action="store_true", help="verify with the secrets of the embedded reference target, under the --seed of the run")
     add("--judge", choices=("host", "controller", "both"), default="both", help="whose side is judged (default both)")
     add("--summary", action="store_true", help="violations and verdict only, not the conversation")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
@@ -83,6 +84,8 @@ class Replay:
         elif kind == "end":
             who = "host" if event["dir"] == "h2c" else "controller"
             self._row(event, ARROWS.get(event["dir"], ""), f"({who} ends: {clean(event['text'])})")
+        elif kind == "key-update":
+            self._row(event, ARROWS.get(event["dir"], ""), f"({clean(event['text'])})")
         elif kind == "open":
             self._row(event, "", f"(connection {event['conn']}: {clean(event['text'])})")
         else:
@@ -176,6 +179,8 @@ def _check(args):
         raise UsageError("--follow takes one FILE")
     if args.seconds and not following:
         raise UsageError("--seconds is for --follow and -i; a file ends by itself")
+    if args.reference and (args.profile or args.dhchap_secret or args.dhchap_ctrl_secret or args.tls_key):
+        raise UsageError("--reference has secrets of its own: leave out --profile, -S, -C and --tls-key")
     for option in ("traddr", "trsvcid", "concat", "tls"):
         if getattr(args, option):
             raise UsageError(f"--{option} describes a target, and a capture has its own; of the options of a target replay takes "
@@ -225,7 +230,7 @@ def main(args):
     reenact.refuse_alone(args)
     _check(args)
     redactor = Redactor()
-    identities = options.identities(args, redactor)
+    identities = {"reference": args.seed or 0} if args.reference else options.identities(args, redactor)
     as_json = args.output_format == "json"
     printer = Printer(redactor, sys.stderr if as_json else sys.stdout)
     reports = replay_reports.begin(args.output_dir, redactor) if args.output_dir else None

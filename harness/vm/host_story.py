@@ -26,10 +26,10 @@ REPLACEMENTS = 3
 
 
 class ReferenceTarget:
-    """ReferenceTarget is `nvme-conform target` on a free loopback port, as a context manager."""
+    """ReferenceTarget is `nvme-conform target` on a free loopback port, as a context manager; seed (bytes) decides its secrets."""
 
-    def __init__(self, program, directory, words=()):
-        self.profile = profile.make(secrets.token_bytes(32))
+    def __init__(self, program, directory, words=(), seed=None):
+        self.profile = profile.make(seed or secrets.token_bytes(32))
         self.profile["addr"] = "127.0.0.1"
         self.profile["target"] = {"kind": "reference"}
         self.port = None

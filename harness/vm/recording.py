@@ -21,6 +21,8 @@ PROGRAMS = {**initramfs.HOST_PROGRAMS, "tcpdump": "bin/tcpdump"}
 ADDRESS = "127.0.0.1"
 # init.sh lets tlshd write its key log there when /conf has a file of this name.
 KEYLOG_ASKED, KEYLOG = "keylog", "/run/keylog"
+# It has no network but its loopback interface where /conf has a file of this name.
+ALONE = "alone"
 PACKETS = "/run/packets.pcap"
 MERGE_SECONDS = 60
 
@@ -55,10 +57,10 @@ class LoopbackGuest(linux_host.HostGuest):
 
     def __init__(self, prepared):
         gate.GuestBase.__init__(self, prepared)
-        self.profile = profile.make(secrets.token_bytes(32))
+        self.profile = profile.make(prepared.request.seed or secrets.token_bytes(32))
 
     def files(self):
-        return {**nvmet.guest_files(self.profile), KEYLOG_ASKED: ""}
+        return {**nvmet.guest_files(self.profile), KEYLOG_ASKED: "", ALONE: ""}
 
 
 class Recording:

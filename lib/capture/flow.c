@@ -112,10 +112,11 @@ static bool is_client_hello(const uint8_t head[HEAD_LEN])
 
 static void on_tls_bytes(void *self, int side, struct nvc_slice bytes);
 static void on_tls_alert(void *self, int side, uint8_t description);
+static void on_tls_updated(void *self, int side);
 
 static void begin_tls(struct nvc_flow *flow)
 {
-	const struct nvc_tls13_sink sink = {flow, on_tls_bytes, on_tls_alert};
+	const struct nvc_tls13_sink sink = {flow, on_tls_bytes, on_tls_alert, on_tls_updated};
 
 	flow->tls = nvc_tls13_new(flow->replay->keylog, &sink);
 	if (flow->tls)
@@ -254,6 +255,18 @@ static void on_tls_alert(void *self, int side, uint8_t description)
 	side = side == 0 ? flow->host : !flow->host;
 	end_side(flow, side, description == 0 ? "close_notify" : "TLS alert",
 		unfinished_pdu(flow, side));
+}
+
+static void on_tls_updated(void *self, int side)
+{
+	const struct nvc_flow *flow = self;
+
+	if (flow->observed)
+		nvc_replay_tell(
+			flow->replay, (struct nvc_replay_event){.kind = NVC_REPLAY_KEY_UPDATE,
+					      .conn = flow->id,
+					      .direction = side == 0 ? NVC_H2C : NVC_C2H,
+					      .text = "KeyUpdate"});
 }
 
 /* Whether a TLS connection that cannot be read is, or may be, ours. */

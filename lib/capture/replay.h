@@ -16,6 +16,7 @@ enum nvc_replay_kind {
 	NVC_REPLAY_OPEN,	/* a connection begins; `text` says between whom */
 	NVC_REPLAY_PDU,		/* `text` is the PDU in one line */
 	NVC_REPLAY_END,		/* a side ended; `text` says how */
+	NVC_REPLAY_KEY_UPDATE,	/* a side went on under its next TLS secret */
 	NVC_REPLAY_NOTE,	/* something the reader has to know */
 	NVC_REPLAY_UNJUDGED,	/* what is not judged, and why */
 	NVC_REPLAY_VIOLATION,	/* `req` is violated; `text` is what was seen */
@@ -29,8 +30,10 @@ struct nvc_replay_event {
 	uint64_t frame; /* number in the file of the packet with which it became known */
 	uint64_t time;	/* nanoseconds since 1970 */
 	unsigned int conn;
-	enum nvc_direction direction; /* of a PDU or an end */
+	enum nvc_direction direction; /* of a PDU, an end or a KeyUpdate */
 	unsigned int pdu;	      /* number of the PDU, over all connections */
+	enum nvc_proof
+		proof; /* of a CHECK about R1 or R2, whose PDU `pdu` is; else there is none */
 	const char *text;
 	enum req_id req;
 	const char *expected;
@@ -95,6 +98,10 @@ struct nvc_replay_result {
 		clock_jumped; /* the frame at which time first went back, or on by a day; 0: nowhere */
 	char reason[256];     /* why it could not be judged: the first reason */
 };
+
+/* nvc_replay_checks returns the `index`th requirement that is judged with secrets, or over several connections, beside what the
+ * observer judges, in the catalogue's order; REQ_NONE behind the last. */
+enum req_id nvc_replay_checks(size_t index);
 
 /*
  * nvc_replay judges the capture `in`, which must be seekable unless it is followed, and is closed in any case; NULL for an interface. NVC_OK when it was read, whatever

@@ -153,7 +153,8 @@ void nvc_check_settle(struct nvc_replay_state *replay)
 /* ---- responses ---- */
 
 /* Says what became of R1 or R2; only where secrets were given is there anything to say about each. */
-static void say_proof(struct nvc_flow *flow, const char *what, enum nvc_proof proof)
+static void say_proof(
+	struct nvc_flow *flow, const char *what, enum nvc_proof proof, unsigned int pdu)
 {
 	struct nvc_replay_state *replay = flow->replay;
 	char text[160];
@@ -163,7 +164,12 @@ static void say_proof(struct nvc_flow *flow, const char *what, enum nvc_proof pr
 		return;
 	snprintf(text, sizeof(text), "%s %s%s", what,
 		nvc_proof_found(proof) ? "" : "not verified: ", nvc_proof_text(proof));
-	nvc_check_say(flow, NVC_REPLAY_CHECK, text);
+	nvc_replay_tell(replay, (struct nvc_replay_event){.kind = NVC_REPLAY_CHECK,
+					.conn = flow->id,
+					.association = flow->association,
+					.pdu = pdu,
+					.proof = proof,
+					.text = text});
 }
 
 static void check_r1(struct nvc_flow *flow, bool accepted)
@@ -178,7 +184,7 @@ static void check_r1(struct nvc_flow *flow, bool accepted)
 	size_t place;
 
 	exchange->proofs[0] = proof;
-	say_proof(flow, "R1 of the host:", proof);
+	say_proof(flow, "R1 of the host:", proof, packet);
 	if (!nvc_proof_found(proof))
 		return;
 	place = place_of(flow, key);
@@ -236,7 +242,7 @@ static void check_r2(struct nvc_flow *flow)
 
 	exchange->proofs[1] =
 		nvc_exchange_r2(exchange, &names, identity ? identity->ctrl_key : NULL);
-	say_proof(flow, "R2 of the controller:", exchange->proofs[1]);
+	say_proof(flow, "R2 of the controller:", exchange->proofs[1], exchange->packets[1]);
 }
 
 /* What the host made of R2. */

@@ -214,21 +214,51 @@ static void take_end(
 		nvc_script_set_text(reader, step, text);
 }
 
+static struct nvc_script_step *find_pdu(struct nvc_script *script, unsigned int pdu)
+{
+	for (size_t i = script->num_steps; i > 0; i--)
+		if (script->steps[i - 1].pdu == pdu)
+			return &script->steps[i - 1];
+	return NULL;
+}
+
+static void take_key_update(
+	struct nvc_script_reader *reader, unsigned int conn, const struct nvc_replay_event *event)
+{
+	struct nvc_script_step *step =
+		nvc_script_add_step(reader, NVC_SCRIPT_KEY_UPDATE, conn, event);
+
+	if (step)
+		nvc_script_set_text(reader, step, "(KeyUpdate)");
+}
+
 static void take_violation(
 	struct nvc_script_reader *reader, int conn, const struct nvc_replay_event *event)
 {
 	struct nvc_script *script = reader->script;
+	struct nvc_script_step *step = find_pdu(script, event->pdu);
 
+	if (event->req == REQ_H_59 && conn >= 0)
+		script->conns[conn].psk_wrong = true;
 	if (nvc_requirement(event->req)->area == NVC_AREA_HOST)
 		return;
 	script->violated[event->req] = true;
-	for (size_t i = script->num_steps; i > 0; i--)
-		if (script->steps[i - 1].pdu == event->pdu) {
-			script->steps[i - 1].violated = event->req;
-			return;
-		}
-	if (conn >= 0)
+	if (step && event->req == REQ_C_135)
+		nvc_script_proven(reader, step, false);
+	if (step)
+		step->violated = event->req;
+	else if (conn >= 0)
 		reader->conns[conn].violated = event->req;
+}
+
+static void take_check(struct nvc_script_reader *reader, const struct nvc_replay_event *event)
+{
+	const struct nvc_script_step *step =
+		event->pdu ? find_pdu(reader->script, event->pdu) : NULL;
+
+	/* A wrong one may be that of another secret. */
+	if (step && event->proof == NVC_PROOF_RIGHT)
+		nvc_script_proven(reader, step, true);
 }
 
 static void on_event(void *self, const struct nvc_replay_event *event)
@@ -250,6 +280,10 @@ static void on_event(void *self, const struct nvc_replay_event *event)
 		nvc_script_take_host_pdu(reader, (unsigned int)conn, event);
 	else if (event->kind == NVC_REPLAY_PDU)
 		nvc_script_take_ctrl_pdu(reader, (unsigned int)conn, event);
+	else if (event->kind == NVC_REPLAY_KEY_UPDATE && event->direction == NVC_H2C)
+		take_key_update(reader, (unsigned int)conn, event);
+	else if (event->kind == NVC_REPLAY_CHECK)
+		take_check(reader, event);
 	else if (event->kind == NVC_REPLAY_END)
 		take_end(reader, (unsigned int)conn, event);
 	else if (event->kind == NVC_REPLAY_UNJUDGED)
@@ -324,6 +358,8 @@ enum nvc_result nvc_script_read(FILE *in, const struct nvc_replay_options *optio
 		result = put_in_order(script, err);
 	if (result == NVC_OK) {
 		drop_data_steps(script);
+		for (size_t i = 0; i < script->num_transactions; i++)
+			script->transactions[i].bent |= script->transactions[i].refused;
 		nvc_script_map_psks(script);
 	} else {
 		nvc_script_free(script);

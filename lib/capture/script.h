@@ -13,11 +13,12 @@
 
 enum nvc_script_kind {
 	/* of the host */
-	NVC_SCRIPT_OPEN,     /* TCP, and TLS where the connection has it */
-	NVC_SCRIPT_IC_REQ,   /* an ICReq that can be taken apart */
-	NVC_SCRIPT_COMMAND,  /* a capsule, with its data wherever it came from */
-	NVC_SCRIPT_PDU,	     /* any other PDU: `bytes` as they are */
-	NVC_SCRIPT_HOST_END, /* `text` says how */
+	NVC_SCRIPT_OPEN,       /* TCP, and TLS where the connection has it */
+	NVC_SCRIPT_IC_REQ,     /* an ICReq that can be taken apart */
+	NVC_SCRIPT_COMMAND,    /* a capsule, with its data wherever it came from */
+	NVC_SCRIPT_PDU,	       /* any other PDU: `bytes` as they are */
+	NVC_SCRIPT_KEY_UPDATE, /* of TLS */
+	NVC_SCRIPT_HOST_END,   /* `text` says how */
 	/* of the controller */
 	NVC_SCRIPT_IC_RESP,
 	NVC_SCRIPT_ANSWER,   /* to `command` */
@@ -108,8 +109,9 @@ struct nvc_script_conn {
 	enum nvc_script_psk psk;
 	int psk_of;
 	uint8_t psk_version, psk_hash;
-	int psk_host;			  /* whose PSK, by the identity; -1: no such identity */
-	int host;			  /* index; -1: it never named itself */
+	int psk_host;	/* whose PSK, by the identity; -1: no such identity */
+	bool psk_wrong; /* the binder was found not to be that of the PSK its identity names */
+	int host;	/* index; -1: it never named itself */
 	char subnqn[NVC_NQN_MAX_LEN + 1]; /* that Connect named, if it was one */
 	bool connected;			  /* Connect succeeded */
 	uint16_t qid, cntlid;
@@ -129,6 +131,7 @@ struct nvc_script_transaction {
 	uint32_t s2;
 	bool has_challenge, has_reply, has_success1, has_failure1;
 	bool bent;     /* some message of it is not as a host makes it */
+	bool refused;  /* ... which only the controller's refusal of R1 says */
 	bool complete; /* it succeeded */
 	bool psk_mapped;
 	uint64_t reply_frame, complete_frame;

@@ -306,7 +306,8 @@ static bool may_be_right(const struct nvc_script_message *message)
 	return !message->t_id && !message->r1 && !message->dhval;
 }
 
-/* Nobody but a holder of the secret can tell whether R1 was right; the controller is one, and says so. */
+/* Nobody but a holder of the secret can tell whether R1 was right; the controller is one, and says so. Where the secret is given it
+ * has the last word (nvc_script_proven). */
 static void refuse_reply(
 	struct nvc_script_reader *reader, struct nvc_script_transaction *transaction)
 {
@@ -315,7 +316,26 @@ static void refuse_reply(
 	if (reply < 0 || !may_be_right(&reader->script->steps[reply].message))
 		return;
 	reader->script->steps[reply].message.r1 = NVC_VALUE_WRONG;
-	transaction->bent = true;
+	transaction->refused = true;
+}
+
+void nvc_script_proven(
+	struct nvc_script_reader *reader, const struct nvc_script_step *reply, bool right)
+{
+	struct nvc_script_message *message =
+		&reader->script->steps[reply - reader->script->steps].message;
+	struct nvc_script_transaction *transaction;
+
+	if (!reply->is_message || message->id != NVC_MSG_REPLY || message->transaction < 0)
+		return;
+	transaction = &reader->script->transactions[message->transaction];
+	if (right && transaction->refused && message->r1 == NVC_VALUE_WRONG) {
+		message->r1 = NVC_VALUE_ORDINARY;
+		transaction->refused = false;
+	} else if (!right && !message->r1) {
+		message->r1 = NVC_VALUE_WRONG;
+		transaction->bent = true;
+	}
 }
 
 void nvc_script_denied(struct nvc_script_reader *reader, unsigned int conn)

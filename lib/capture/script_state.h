@@ -73,6 +73,9 @@ void nvc_script_auth_answer(struct nvc_script_reader *reader, int step);
 void nvc_script_auth_status(struct nvc_script_reader *reader, int step);
 /* nvc_script_denied takes Operation Denied, which also tells of a refused Reply whose AUTH_Failure1 nobody fetched. */
 void nvc_script_denied(struct nvc_script_reader *reader, unsigned int conn);
+/* nvc_script_proven takes what a secret proves of the R1 of a Reply. */
+void nvc_script_proven(
+	struct nvc_script_reader *reader, const struct nvc_script_step *reply, bool right);
 /* nvc_script_map_psks says under which PSK each TLS connection was, once all is read. */
 void nvc_script_map_psks(struct nvc_script *script);
 

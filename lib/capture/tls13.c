@@ -186,8 +186,10 @@ static void take_plain(struct nvc_tls13 *tls, int side, uint8_t type, struct nvc
 /* ---- records ---- */
 
 /* Messages after the handshake: all that matters of them is where KeyUpdate is. */
-static void take_messages(struct nvc_tls13 *tls, struct side *side, struct nvc_slice body)
+static void take_messages(struct nvc_tls13 *tls, int index, struct nvc_slice body)
 {
+	struct side *side = &tls->sides[index];
+
 	while (body.len) {
 		const size_t skipped =
 			side->message_left < body.len ? side->message_left : body.len;
@@ -208,6 +210,8 @@ static void take_messages(struct nvc_tls13 *tls, struct side *side, struct nvc_s
 			side->message_left = 0;
 			if (!update_keys(tls, side))
 				tls->state = NVC_TLS13_BROKEN;
+			else if (tls->sink.updated)
+				tls->sink.updated(tls->sink.self, index);
 			break;
 		}
 	}
@@ -228,7 +232,7 @@ static void take_opened(struct nvc_tls13 *tls, int index, uint8_t *plain, size_t
 			tls->sink.bytes(tls->sink.self, index, nvc_slice_of(plain, len));
 		break;
 	case HANDSHAKE:
-		take_messages(tls, &tls->sides[index], nvc_slice_of(plain, len));
+		take_messages(tls, index, nvc_slice_of(plain, len));
 		break;
 	case ALERT:
 		if (len == 2)

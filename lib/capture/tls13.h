@@ -24,6 +24,8 @@ struct nvc_tls13_sink {
 	void (*bytes)(void *self, int side, struct nvc_slice bytes);
 	/* An alert of `side`: close_notify is 0. */
 	void (*alert)(void *self, int side, uint8_t description);
+	/* `side` goes on under its next secret. NULL: nobody wants to know. */
+	void (*updated)(void *self, int side);
 };
 
 /* What the hellos say in clear. */

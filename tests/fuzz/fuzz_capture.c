@@ -76,7 +76,7 @@ static void fuzz_tls(const uint8_t *data, size_t size)
 #define RANDOM "7272727272727272727272727272727272727272727272727272727272727272"
 	static const char log[] = "CLIENT_TRAFFIC_SECRET_0 " RANDOM " " RANDOM "\n"
 				  "SERVER_TRAFFIC_SECRET_0 " RANDOM " " RANDOM "\n";
-	const struct nvc_tls13_sink sink = {NULL, on_bytes, on_alert};
+	const struct nvc_tls13_sink sink = {.bytes = on_bytes, .alert = on_alert};
 	struct nvc_keylog *keylog = nvc_keylog_new();
 	struct nvc_tls13 *tls = keylog ? nvc_tls13_new(keylog, &sink) : NULL;
 	struct nvc_reader reader = nvc_reader_of(nvc_slice_of(data, size));

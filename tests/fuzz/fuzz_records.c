@@ -225,7 +225,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static uint8_t secret[MAX_SECRET];
 	struct nvc_reader in = nvc_reader_of(nvc_slice_of(data, size));
 	struct world world = {.suite = &suites[nvc_read_le(&in, 1) & 1]};
-	const struct nvc_tls13_sink sink = {&world, on_bytes, on_alert};
+	const struct nvc_tls13_sink sink = {.self = &world, .bytes = on_bytes, .alert = on_alert};
 	struct nvc_keylog *keylog = nvc_keylog_new();
 
 	memset(secret, SECRET_BYTE, sizeof(secret));

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Makes the seeds of fuzz_observer out of golden captures in clear, and those of fuzz_reassembly and fuzz_records by hand.
+"""Makes the seeds of fuzz_observer and fuzz_replay out of golden captures, and those of fuzz_reassembly and fuzz_records by hand.
 
 fuzz_capture takes the golden captures as they are (`make fuzz`).
 """
@@ -16,16 +16,18 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "capture"))
 from test_wireshark import frames  # noqa: E402  (the path must be known first)
 
 IN_CLEAR = ("auth-two-way", "failure1", "failure2", "s1-is-zero", "linux-host-two-way", "linux-host-wrong-secret")
+# For fuzz_replay, with their key logs: one of each kind of exchange, small enough to be mutated.
+CONVERSATIONS = ("auth-two-way", "concat-three-replacements", "failure1", "failure2", "second-replacement-refused", "tls-key-update")
 LONGEST = 4600
+SECRETS_BLOCK = 10
+OF_HOST, ENDS, RESETS, CONN_SHIFT = 1, 2, 4, 3  # of a chunk of fuzz_replay
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 DATA, MESSAGES, ALERT, KEY_UPDATE, ANY_TYPE, EMPTY, IN_THE_CLEAR, GARBLED = range(8)
 
 
-def observer(path):
-    """observer returns the first two connections of a capture in clear as chunks for fuzz_observer; no byte comes twice."""
-    conns, due, seed = {}, {}, b"\0"
-    with open(path, "rb") as file:
-        data = file.read()
+def segments(data):
+    """segments yields (connection, whether of the host, flags, payload) of a capture in order; no byte comes twice."""
+    conns, due = {}, {}
     for frame in frames(data):
         source, target, seq = struct.unpack_from(">HHI", frame, 34)
         end = 14 + struct.unpack_from(">H", frame, 16)[0]
@@ -34,11 +36,50 @@ def observer(path):
         conn = conns.setdefault(source if host else target, len(conns))
         if frame[47] & SYN:
             due[conn, host] = seq + 1
-        if not payload or conn > 1 or due.get((conn, host)) != seq or len(seed) + len(payload) > LONGEST:
-            continue
-        due[conn, host] = (seq + len(payload)) % 2**32
-        seed += struct.pack("<BH", conn << 1 | host, len(payload)) + payload
+        if due.get((conn, host)) != seq:
+            payload = b""
+        due[conn, host] = (due.get((conn, host), 0) + len(payload)) % 2**32
+        yield conn, host, frame[47], payload
+
+
+def observer(data):
+    """observer returns the first two connections of a capture in clear as chunks for fuzz_observer."""
+    seed = b"\0"
+    for conn, host, _, payload in segments(data):
+        if payload and conn <= 1 and len(seed) + len(payload) <= LONGEST:
+            seed += struct.pack("<BH", conn << 1 | host, len(payload)) + payload
     return seed
+
+
+def keylog(data):
+    """keylog returns the secrets in a pcapng."""
+    found, at = b"", 0
+    while at < len(data):
+        kind, length = struct.unpack_from("<II", data, at)
+        if kind == SECRETS_BLOCK:
+            found += data[at + 16 : at + 16 + struct.unpack_from("<I", data, at + 12)[0]]
+        at += length
+    return found
+
+
+def conversation(data):
+    """conversation returns all of a capture, with its key log, as fuzz_replay takes it."""
+    secrets = keylog(data)
+    seed = struct.pack("<H", len(secrets)) + secrets
+    for conn, host, flags, payload in segments(data):
+        ends = (ENDS if flags & (FIN | RST) else 0) | (RESETS if flags & RST else 0)
+        if payload or ends:
+            seed += struct.pack("<BH", conn << CONN_SHIFT | ends | host * OF_HOST, len(payload)) + payload
+    return seed
+
+
+def golden(names, maker):
+    """golden returns the seeds that maker makes of these golden captures."""
+    seeds = {}
+    for name in names:
+        with open(os.path.join(ROOT, "captures", f"{name}.pcapng"), "rb") as file:
+            seeds[f"golden_{name}"] = maker(file.read())
+    return seeds
 
 
 def segment(side, flags, at, acked, eighths=0, cut=0, conn=0):
@@ -74,7 +115,8 @@ RECORDS = {
 
 def main():
     """main writes them."""
-    for target, seeds in (("fuzz_observer", {f"golden_{name}": observer(os.path.join(ROOT, "captures", f"{name}.pcapng")) for name in IN_CLEAR}),
+    for target, seeds in (("fuzz_observer", golden(IN_CLEAR, observer)),
+                          ("fuzz_replay", golden(CONVERSATIONS, conversation)),
                           ("fuzz_reassembly", REASSEMBLY),
                           ("fuzz_records", {f"{name}_{suite}": bytes([suite]) + seed for name, seed in RECORDS.items() for suite in (0, 1)})):
         os.makedirs(os.path.join(SEEDS, target), exist_ok=True)

@@ -33,6 +33,7 @@ LIST = [
     {"defect": {"name": "free-sq-on-success", "text": "Frees too much", "requirement": "C-205", "origin": "Linux 7.1",
                 "named": True}},
     {"observer": {"requirement": "C-900"}},
+    {"replay": {"requirement": "C-205"}},
     {"defect": {"name": "row-7", "text": "Row 7 is off", "requirement": "C-001", "origin": "generated", "rule": "row-7",
                 "named": False}},
 ]

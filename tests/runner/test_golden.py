@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 from support import ROOT, SECONDS
+from harness.vm import profile
 
 ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
 CAPTURES = os.path.join(ROOT, "captures")
@@ -16,7 +17,8 @@ CAPTURES = os.path.join(ROOT, "captures")
 class Golden(unittest.TestCase):
     def setUp(self):
         with open(os.path.join(CAPTURES, "manifest.json"), encoding="utf-8") as file:
-            self.entries = json.load(file)["captures"]
+            self.manifest = json.load(file)
+        self.entries = self.manifest["captures"]
 
     def test_every_file_has_an_entry(self):
         files = {name for name in os.listdir(CAPTURES) if name.endswith((".pcap", ".pcapng"))}
@@ -29,13 +31,31 @@ class Golden(unittest.TestCase):
                 self.assertTrue("case" in entry or {"kernel", "host", "target"} <= entry.keys())
                 self.assertTrue(entry["shows"])
 
+    def judge(self, entry, **config):
+        """judge returns what the engine says at the end of a capture."""
+        config = {"file": os.path.join(CAPTURES, entry["file"]), "conversation": False, **config}
+        done = subprocess.run([ENGINE, "replay"], input=json.dumps(config), text=True, capture_output=True, timeout=SECONDS, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def secrets(self, entry):
+        """secrets returns those of the target of a capture: of the embedded one, or of a profile."""
+        if "kernel" not in entry and "interface" not in entry:
+            return {"reference": 1}
+        made = profile.make(self.manifest["seed"].encode())
+        return [{"subnqn": made["subnqn"], **{name: host[name] for name in ("hostnqn", "dhchap_secret", "dhchap_ctrl_secret") if host[name]}}
+                for host in made["hosts"]]
+
+    def test_proofs(self):
+        for entry in self.entries:
+            with self.subTest(entry["file"]):
+                end = self.judge(entry, identities=self.secrets(entry))
+                self.assertEqual({name: end[name] for name in ("responses", "identities", "binders") if end[name]}, entry.get("proofs", {}))
+                self.assertEqual(end["verdict"], entry.get("with_secrets", entry["verdict"]), end)
+
     def test_verdicts(self):
         for entry in self.entries:
             with self.subTest(entry["file"]):
-                config = {"file": os.path.join(CAPTURES, entry["file"]), "conversation": False}
-                done = subprocess.run([ENGINE, "replay"], input=json.dumps(config), text=True, capture_output=True,
-                                      timeout=SECONDS, check=True)
-                end = json.loads(done.stdout.splitlines()[-1])
+                end = self.judge(entry)
                 self.assertEqual(end["verdict"], entry["verdict"], end)
                 for member, level in (("violations", "shall"), ("warnings", "should")):
                     self.assertEqual([item["requirement"] for item in end["violations"] if item["level"] == level],

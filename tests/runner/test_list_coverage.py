@@ -34,7 +34,7 @@ class Coverage(RunnerTest):
         self.assertEqual(rows["C-205"]["defects"], ["free-sq-on-success"])
         self.assertEqual((rows["C-900"]["cases"], rows["C-900"]["observer"]), ([], True))
         self.assertEqual(rows["C-900"]["reason"], "not yet: needs thought")
-        self.assertFalse(rows["C-205"]["observer"])
+        self.assertEqual((rows["C-205"]["observer"], rows["C-205"]["replay"], rows["C-900"]["replay"]), (False, True, False))
 
     def test_hole_without_reason(self):
         for reasons in ({}, {"C-900": " "}):
@@ -63,7 +63,7 @@ class Coverage(RunnerTest):
     def test_normal(self):
         done = self.listed({"C-900": "not yet: needs thought"})
         self.assertIn("C-900  implementation-defined: Anything", done.stdout)
-        for text in ("cases     auth.pair", "rules     row-7", "observer  on every connection",
+        for text in ("cases     auth.pair", "rules     row-7", "observer  on every connection", "replay    with secrets",
                      "no case   not yet: needs thought", "3 of 4 requirements have a case"):
             self.assertIn(text, done.stdout)
 
@@ -94,14 +94,17 @@ class Tree(unittest.TestCase):
         done = subprocess.run([path, "list"], capture_output=True, timeout=60, check=True)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def test_observer_says_what_it_judges(self):
-        named = {entry["observer"]["requirement"] for entry in self.objects() if "observer" in entry}
-        used = set()
-        for path in glob.glob(os.path.join(ROOT, "lib/observer/observe*.c")):
-            with open(path, encoding="utf-8") as file:
-                used |= {found.replace("_", "-") for found in REQ.findall(file.read())}
-        self.assertTrue(used)
-        self.assertEqual(named, used, "lib/observer/checks.c lists other requirements than the checks name")
+    def test_observer_and_replay_say_what_they_judge(self):
+        objects = self.objects()
+        for who, sources, where in (("observer", ["lib/observer/observe*.c"], "lib/observer/checks.c"),
+                                    ("replay", [f"lib/capture/{name}.c" for name in ("responses", "channels", "psks")], "lib/capture/replay.c")):
+            named = {entry[who]["requirement"] for entry in objects if who in entry}
+            used = set()
+            for path in (path for source in sources for path in glob.glob(os.path.join(ROOT, source))):
+                with open(path, encoding="utf-8") as file:
+                    used |= {found.replace("_", "-") for found in REQ.findall(file.read())}
+            self.assertTrue(used)
+            self.assertEqual(named, used, f"{where} lists other requirements than the checks name")
 
 
 if __name__ == "__main__":

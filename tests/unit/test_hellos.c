@@ -139,7 +139,7 @@ static void choose(int kind)
 /* Reads the first `num` flights. The caller frees. */
 static struct nvc_tls13 *read_flights(const struct nvc_keylog *keylog, size_t num)
 {
-	const struct nvc_tls13_sink sink = {NULL, no_bytes, no_alert};
+	const struct nvc_tls13_sink sink = {.bytes = no_bytes, .alert = no_alert};
 	struct nvc_tls13 *tls = nvc_tls13_new(keylog, &sink);
 
 	ck_assert_ptr_nonnull(tls);

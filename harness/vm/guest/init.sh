@@ -29,7 +29,7 @@ load_modules() {
 
 start_network() {
 	ip link set lo up
-	[ -e /conf/console.json ] && return
+	[ -e /conf/console.json ] || [ -e /conf/alone ] && return
 	tries=0
 	interface=eth0 # vec0 is that of User-Mode Linux
 	until [ -e /sys/class/net/$interface ]; do
