@@ -15,7 +15,7 @@ from ..runner import engine as runner_engine
 from ..runner import reports as runner_reports
 from ..runner.errors import RunnerError
 from . import (baseline, config, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu,
-               soak)
+               slices, soak)
 from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
@@ -261,8 +261,12 @@ def bisect_status(status):
     return BISECT_BROKEN + status
 
 
-def write_report(path, words, report, windows, status, comparison=None, kinds=()):
-    """write_report stores gate.json: versions are in guest/versions.json, verdicts in suite/."""
+def write_report(directory, words, report, windows, status, comparison=None, kinds=()):
+    """write_report stores gate.json, and the kernel's words on each failed case: versions are in guest/versions.json, verdicts
+    in suite/, which a soak has none of."""
+    judged = words.soak is None and report.result not in (EXIT_TOOL, EXIT_USAGE)
+    found = expectation.results_in(os.path.join(directory, "suite")) if judged else {}
+    kept = slices.write(directory, slices.failed(found, report.findings, windows), report, windows)
     spans = [{"case": case, "start": round(start - report.started, 3),
               "kernel": [line.text for line in klog.between(report.lines, start, end or start)]}
              for case, start, end in windows.spans]
@@ -276,12 +280,12 @@ def write_report(path, words, report, windows, status, comparison=None, kinds=()
              "findings": [{"case": windows.case_at(found.time), "near": windows.near(found.time),
                            "title": found.title,
                            "lines": found.lines} for found in report.findings],
-             "cases": [span for span in spans if span["kernel"]]}
+             "cases": [span for span in spans if span["kernel"]], "kernel_logs": kept}
     if comparison is not None:
         facts["baseline"] = comparison.facts()
     if kinds:
         facts["soak"] = [kind.facts() for kind in kinds]
-    with open(path, "w", encoding="utf-8") as file:
+    with open(os.path.join(directory, "gate.json"), "w", encoding="utf-8") as file:
         json.dump(facts, file, indent=1)
         file.write("\n")
 
@@ -344,7 +348,7 @@ def _judge(words, request, directory):
         print(line)
     if comparison and words.update_baseline:
         print(expected.update(comparison, report.release))
-    write_report(os.path.join(directory, "gate.json"), words, report, windows, status, comparison)
+    write_report(directory, words, report, windows, status, comparison)
     gate_junit.write(os.path.join(directory, "junit.xml"), [matrix.column(report.release, directory, status)])
     _conclude(report, directory)
     return status
@@ -377,7 +381,7 @@ def _soak(words, request, directory):
     status = exit_status(report)
     for line in kernel_lines(report, windows):
         print(line)
-    write_report(os.path.join(directory, "gate.json"), words, report, windows, status, kinds=kinds)
+    write_report(directory, words, report, windows, status, kinds=kinds)
     leaking = [kind.name for kind in kinds if list(kind.findings())]
     print(f"NOT AS EXPECTED: {', '.join(leaking)}" if leaking else "nothing grows beyond its bound")
     _conclude(report, directory)
