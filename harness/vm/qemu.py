@@ -61,6 +61,7 @@ class Setup:
     append: str = ""
     forwards: tuple = ()
     relays: dict = field(default_factory=dict)
+    lock_debugging: bool = False
 
 
 def _network(setup, ports):
