@@ -133,6 +133,10 @@ struct nvc_auth *test_auth(struct test *t);
 /* test_end_bound is how long a target may take to end a connection, in nanoseconds. */
 uint64_t test_end_bound(const struct test *t);
 
+/* test_little_work gives each answer on `queue` a third of the run's timeout from here on: what is asked for next costs the
+ * target little (no large group), and some targets never answer. Nothing changes where time is virtual. `queue` may be NULL. */
+void test_little_work(struct test *t, struct nvc_queue *queue);
+
 /* test_block_len returns the block size of namespace 1 in bytes (needs NEED_IO). */
 size_t test_block_len(const struct test *t);
 

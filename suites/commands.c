@@ -235,6 +235,7 @@ CASE(r2t, .id = "commands.negotiate-by-r2t",
 		t, connect_admin(t, host_as(t, ORDINARY)), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 
 	auth->transport_sgl = true;
+	test_little_work(t, auth->queue);
 	expect_success(t, REQ_C_029, auth);
 }
 

@@ -246,6 +246,7 @@ CASE(key_update, .id = "tls.key-update",
 	enable(t, admin);
 	if (test_running(t) && nvc_tls_key_update(nvc_queue_tls_stream(admin)) != NVC_OK)
 		test_error(t, "no KeyUpdate could be asked for");
+	test_little_work(t, admin);
 	expect_status(t, REQ_C_228, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 	expect_status(t, REQ_C_228, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 }

@@ -12,6 +12,7 @@ CASE(r2t, .id = "transfer.r2t",
 	struct nvc_pdu pdu = {0};
 	const struct nvc_data *r2t = &pdu.xfer;
 
+	test_little_work(t, admin);
 	if (!expect_pdu(t, REQ_C_029, admin, NVC_PDU_R2T, &pdu))
 		return;
 	expect_true(t, REQ_C_029, r2t->cccid == cid, "the CID of the command",

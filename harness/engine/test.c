@@ -11,6 +11,11 @@
 #include "harness/engine/identity.h"
 #include "harness/engine/pace.h"
 
+enum {
+	OPEN_AFTER_FAIL_MS = 100,
+	LITTLE_WORK_SHARE = 3,
+};
+
 const char *verdict_name(enum verdict verdict)
 {
 	static const char *const names[NUM_VERDICTS] = {
@@ -182,6 +187,13 @@ uint64_t test_end_bound(const struct test *t)
 	return test_is_virtual(t) ? NVC_SEC(35) : pace_wait(t->run, NVC_SEC(8));
 }
 
+void test_little_work(struct test *t, struct nvc_queue *queue)
+{
+	if (queue && !test_is_virtual(t))
+		nvc_queue_set_timeout(
+			queue, pace_wait(t->run, t->run->timeout / LITTLE_WORK_SHARE));
+}
+
 size_t test_memory(const struct test *t)
 {
 	return t->reference ? reference_memory(t->reference) : 0;
@@ -261,7 +273,7 @@ static struct teardown_verdict look_at_teardown(struct test *t)
 	if (wanted == TEARDOWN_CLOSED) {
 		/* Where the behaviour is already wrong, an open connection is its consequence and no reason to wait long. */
 		uint64_t bound = t->verdict != VERDICT_PASS && !test_is_virtual(t)
-					 ? NVC_MS(300)
+					 ? NVC_MS(OPEN_AFTER_FAIL_MS)
 					 : test_end_bound(t);
 		out.expected = "ended by the target";
 		if (nvc_queue_await_end(t->watched, bound, &end, NULL) == NVC_OK) {

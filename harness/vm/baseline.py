@@ -17,6 +17,7 @@ from .errors import EXIT_USAGE, GateError
 FORMAT = "nvme-conform-baseline/1"
 UNEXPLAINED = "not yet explained"
 OBSERVER = "observer."
+BOOT = "boot"    # in the place of a case: what a kernel reports before the first one
 ANY = "any"
 # So many results may stay open because the target lost its own answers, before that is news by itself.
 LOST_SHARE = 0.03
@@ -259,15 +260,15 @@ class Baseline:
 
     def dangerous(self, release):
         """dangerous returns the globs of cases that make this kernel report, and perhaps die."""
-        return list(dict.fromkeys(pattern for splat in self.splats
-                                  if in_range(release, splat.kernels) for pattern in splat.cases))
+        return list(dict.fromkeys(pattern for splat in self.splats if in_range(release, splat.kernels)
+                                  for pattern in splat.cases if pattern != BOOT))
 
     def check_stale(self, known):
         """check_stale raises GateError when a glob of an entry matches none of the known ids."""
         stale = [f"{pattern!r} of entry {entry.number}" for entry in self.entries
                  for pattern in entry.cases if not any(_matches(pattern, ident) for ident in known)]
         stale += [f"{pattern!r} of a splat" for splat in self.splats
-                  for pattern in splat.cases if not any(_matches(pattern, ident) for ident in known)]
+                  for pattern in splat.cases if not any(_matches(pattern, ident) for ident in {BOOT, *known})]
         if stale:
             raise GateError(f"baseline {self.path} is stale: no case matches {', '.join(stale)}",
                             EXIT_USAGE)

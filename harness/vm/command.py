@@ -15,7 +15,7 @@ from ..runner import engine as runner_engine
 from ..runner import reports as runner_reports
 from ..runner.errors import RunnerError
 from . import (baseline, config, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu,
-               soak)
+               slices, soak)
 from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
@@ -174,6 +174,7 @@ def run_suite(words, guest, directory, windows, output=None, last=()):
     output: a file for what the suite prints, where the reader wants to see only what is news.
     last: globs of cases to run after all others.
     """
+    windows.begin()
     deadline = time.monotonic() + SUITE_SECONDS
     again = shlex.join(["gate", *which_kernel(words)])
     process = subprocess.Popen(_suite_argv(words, guest.profile_path, directory, last),
@@ -200,10 +201,9 @@ def run_suite(words, guest, directory, windows, output=None, last=()):
     return process.returncode if process.returncode >= 0 else EXIT_TOOL
 
 
-def kernel_lines(report, windows, comparison=None):
-    """kernel_lines returns what the kernel's own voice adds, as text for a person."""
+def kernel_lines(report, windows, listed=False):
+    """kernel_lines returns what the kernel's own voice adds, as text for a person. listed: the baseline knows it all."""
     lines = []
-    listed = comparison is not None and comparison.kernel_as_expected
     for found in report.findings:
         case = windows.case_at(found.time)
         lines.append(f"KERNEL {'(as listed) ' if listed else ''}during {case or 'no case'}: "
@@ -220,7 +220,7 @@ def kernel_lines(report, windows, comparison=None):
     return lines
 
 
-def exit_status(report, comparison=None):
+def exit_status(report, comparison=None, listed=False):
     """exit_status joins the verdicts with the kernel's voice: a complaint is never a pass.
 
     With a comparison the baseline says what the suite's verdicts are worth.
@@ -234,7 +234,6 @@ def exit_status(report, comparison=None):
         status = comparison.exit_status()
     if status == EXIT_UNEXPECTED:
         return status
-    listed = comparison is not None and comparison.kernel_as_expected
     return status if report.kernel_silent or listed else EXIT_UNEXPECTED
 
 
@@ -261,8 +260,12 @@ def bisect_status(status):
     return BISECT_BROKEN + status
 
 
-def write_report(path, words, report, windows, status, comparison=None, kinds=()):
-    """write_report stores gate.json: versions are in guest/versions.json, verdicts in suite/."""
+def write_report(directory, words, report, windows, status, comparison=None, kinds=()):
+    """write_report stores gate.json, and the kernel's words on each failed case: versions are in guest/versions.json, verdicts
+    in suite/, which a soak has none of."""
+    judged = words.soak is None and report.result not in (EXIT_TOOL, EXIT_USAGE)
+    found = expectation.results_in(os.path.join(directory, "suite")) if judged else {}
+    kept = slices.write(directory, slices.failed(found, report.findings, windows), report, windows)
     spans = [{"case": case, "start": round(start - report.started, 3),
               "kernel": [line.text for line in klog.between(report.lines, start, end or start)]}
              for case, start, end in windows.spans]
@@ -276,12 +279,12 @@ def write_report(path, words, report, windows, status, comparison=None, kinds=()
              "findings": [{"case": windows.case_at(found.time), "near": windows.near(found.time),
                            "title": found.title,
                            "lines": found.lines} for found in report.findings],
-             "cases": [span for span in spans if span["kernel"]]}
+             "cases": [span for span in spans if span["kernel"]], "kernel_logs": kept}
     if comparison is not None:
         facts["baseline"] = comparison.facts()
     if kinds:
         facts["soak"] = [kind.facts() for kind in kinds]
-    with open(path, "w", encoding="utf-8") as file:
+    with open(os.path.join(directory, "gate.json"), "w", encoding="utf-8") as file:
         json.dump(facts, file, indent=1)
         file.write("\n")
 
@@ -336,15 +339,15 @@ def _judge(words, request, directory):
     if expected and report.result not in (EXIT_TOOL, EXIT_USAGE):
         comparison = expected.compare(suite_directory, report, windows.near, not words.cases,
                                       words.lenient)
-    status = bisect_verdict(report, suite_directory) if words.bisect \
-        else exit_status(report, comparison)
-    for line in kernel_lines(report, windows, comparison):
+    listed = bool(comparison and comparison.kernel_as_expected)
+    status = bisect_verdict(report, suite_directory) if words.bisect else exit_status(report, comparison, listed)
+    for line in kernel_lines(report, windows, listed):
         print(line)
     for line in comparison.lines(shlex.join(["gate", *which_kernel(words)])) if comparison else ():
         print(line)
     if comparison and words.update_baseline:
         print(expected.update(comparison, report.release))
-    write_report(os.path.join(directory, "gate.json"), words, report, windows, status, comparison)
+    write_report(directory, words, report, windows, status, comparison)
     gate_junit.write(os.path.join(directory, "junit.xml"), [matrix.column(report.release, directory, status)])
     _conclude(report, directory)
     return status
@@ -361,10 +364,12 @@ def _soak(words, request, directory):
     """_soak runs rounds instead of the suite; what grows with their number is a leak and fails."""
     soak.check(words.soak)
     windows = Windows(os.path.join(directory, soak.EVENTS))
+    expected = None if words.no_baseline else expectation.Expectation(words.baseline)
     kinds = []
 
     def runner(guest):
         _introduce(guest)
+        windows.begin()
         try:
             soak.run(guest, words, directory, windows, kinds)
         except GateError:
@@ -374,10 +379,11 @@ def _soak(words, request, directory):
 
     report = gate.gate(request, runner)
     windows.close()
-    status = exit_status(report)
-    for line in kernel_lines(report, windows):
+    listed = bool(expected and expected.kernel_as_expected(report, windows.near))
+    status = exit_status(report, None, listed)
+    for line in kernel_lines(report, windows, listed):
         print(line)
-    write_report(os.path.join(directory, "gate.json"), words, report, windows, status, kinds=kinds)
+    write_report(directory, words, report, windows, status, kinds=kinds)
     leaking = [kind.name for kind in kinds if list(kind.findings())]
     print(f"NOT AS EXPECTED: {', '.join(leaking)}" if leaking else "nothing grows beyond its bound")
     _conclude(report, directory)

@@ -158,11 +158,13 @@ class GuestBase:
         append = self.prepared.request.append
         if self.kernel.enforce_signatures:
             append += " module.sig_enforce=1"
+        if self._has_kasan():
+            append += " kasan_multi_shot"    # it is silent after its first report otherwise
         start = time.monotonic()
         self.machine = (uml.Machine if self.kernel.uml else qemu.Machine)(qemu.Setup(
             self.kernel.vmlinux, initrd, self.directory, accel=self.prepared.accel,
             memory=self._memory(), append=append, forwards=self._forwards,
-            relays=self._relays))
+            relays=self._relays, lock_debugging=self.kernel.config.get("PROVE_LOCKING") == "y"))
         self.machine.start()
         said = self.machine.wait_ready(seconds=self.prepared.request.boot_seconds).split()
         self.timings["boot"] = time.monotonic() - start
@@ -170,8 +172,11 @@ class GuestBase:
         # The guest has it in memory, and it holds this run's secrets.
         os.unlink(initrd)
 
+    def _has_kasan(self):
+        return self.kernel.config.get("KASAN") == "y"
+
     def _memory(self):
-        least = KASAN_MIB if self.kernel.config.get("KASAN") == "y" else 0
+        least = KASAN_MIB if self._has_kasan() else 0
         return max(self.prepared.request.memory, least)
 
     def _record(self):

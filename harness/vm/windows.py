@@ -5,6 +5,7 @@ import json
 import time
 
 from . import klog
+from .baseline import BOOT
 
 ARRIVAL_SECONDS = 5
 
@@ -17,6 +18,11 @@ class Windows:
         self._file = None
         self._splitter = klog.Splitter()
         self.spans = []    # [case, start, end or None], in the host's monotonic seconds
+        self._begun = float("-inf")
+
+    def begin(self):
+        """begin says that the guest is up: what its kernel said until now is its boot's."""
+        self._begun = time.monotonic()
 
     def poll(self):
         if self._file is None:
@@ -40,7 +46,9 @@ class Windows:
 
     def near(self, moment):
         """near returns the cases that ran, began or ended around moment: on a busy machine the lines of
-        the suite and those of the console do not arrive in the order in which they were written."""
+        the suite and those of the console do not arrive in the order in which they were written. BOOT stands for the boot."""
+        if moment < self._begun:
+            return [BOOT]
         return [case for case, start, end in self.spans
                 if start <= moment + ARRIVAL_SECONDS and (end or moment) >= moment - ARRIVAL_SECONDS]
 
@@ -50,9 +58,11 @@ class Windows:
             self._file.close()
 
     def case_at(self, moment):
-        """case_at returns the case that ran at moment, or the last one before it, or None.
+        """case_at returns the case that ran at moment, or the last one before it, BOOT, or None.
 
         A kernel often complains after the answer is out, so the pause after a case counts as its.
         """
+        if moment < self._begun:
+            return BOOT
         before = [case for case, start, _ in self.spans if start <= moment]
         return before[-1] if before else None

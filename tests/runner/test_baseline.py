@@ -7,10 +7,11 @@ import json
 import os
 import re
 import tempfile
+import time
 import unittest
 
 import support  # (puts the tree on sys.path)
-from harness.vm import baseline, command, expectation, gate, klog, matrix
+from harness.vm import baseline, command, expectation, gate, klog, matrix, windows
 from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 
@@ -134,6 +135,18 @@ class Comparing(unittest.TestCase):
         self.assertFalse(one.splat_listed([None], ["Oops: invalid opcode"], "7.0.13"))
         self.assertEqual(one.dangerous("7.0.13"), ["a.bad"])
         self.assertEqual(one.dangerous("7.1.3"), [])
+
+    def test_splat_of_the_boot(self):
+        one = load('[[splat]]\ncases = ["boot"]\nseen = "vector_poll"\nreason = "x"\n')
+        one.check_stale({"a.bad"})
+        self.assertEqual(one.dangerous("7.3.4"), [])
+        began = windows.Windows("/none")
+        self.assertEqual((began.near(1.0), began.case_at(1.0)), ([], None))
+        began.begin()
+        began.spans = [["a.bad", time.monotonic(), None]]
+        self.assertEqual((began.near(1.0), began.case_at(1.0)), ([baseline.BOOT], baseline.BOOT))
+        self.assertTrue(one.splat_listed(began.near(1.0), ["at: vector_poll+0xa0"], "7.3.4"))
+        self.assertEqual(began.near(time.monotonic()), ["a.bad"])
 
 
 class BadFiles(unittest.TestCase):

@@ -7,6 +7,7 @@ import re
 import shlex
 import xml.etree.ElementTree as ET
 
+import others
 from support import HOSTNQN, REAL, SECRET, RunnerTest
 
 HOSTILE = "bad # text\x1b[31m\x00\nnot ok 1 fake <&>\u202e"
@@ -98,6 +99,23 @@ class Reports(RunnerTest):
         self.assertEqual(kinds["auth.pair/sha384/ffdhe2048"], "")
         self.assertEqual(kinds["observer.C-001"], "failure")
         self.assertEqual(int(root.get("tests")), len(kinds))
+
+    def test_somebody_elses_parsers_read_the_same(self):
+        suites = others.junit(self.report("junit.xml"))
+        cases = {name: kinds for suite in suites for name, kinds in suite["cases"].items()}
+        self.assertEqual((cases["concat.replace.repeats"], cases["concat.replace.once"], cases["timer.expires"],
+                          cases["auth.pair/sha384/ffdhe2048"]), (["Failure"], ["Skipped"], ["Error"], []))
+        for suite in suites:
+            kinds = [kind for each in suite["cases"].values() for kind in each]
+            self.assertEqual((suite["tests"], suite["failures"], suite["errors"], suite["skipped"]),
+                             (len(suite["cases"]), kinds.count("Failure"), kinds.count("Error"), kinds.count("Skipped")))
+        levels = others.ktap(self.report("ktap.txt"))
+        ours = check_ktap(self, self.report("ktap.txt"))
+        found = {name: (ok, skip) for level in levels for _, name, ok, skip in level["tests"]}
+        self.assertEqual(found, {name: (ok, directive == "SKIP") for name, (ok, directive) in ours.items()})
+        for level in levels:
+            self.assertEqual((level["unknown"], level["plan"]), (1, [len(level["tests"])]))
+            self.assertEqual([test[0] for test in level["tests"]], list(range(1, len(level["tests"]) + 1)))
 
     def test_results_json(self):
         results = self.results()

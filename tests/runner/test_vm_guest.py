@@ -15,7 +15,7 @@ from unittest import mock
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
-from harness.vm import control, gate, klog, linux_host, qemu, relay  # noqa: E402
+from harness.vm import baseline, control, gate, klog, linux_host, qemu, relay, slices, windows  # noqa: E402
 from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_TOOL, GateError  # noqa: E402
 
 OOPS = """\
@@ -271,6 +271,35 @@ class RelayTest(unittest.TestCase):
                                    str(qemu.free_ports(1)[0])], stdin=theirs, timeout=10,
                                   check=False)
         self.assertEqual(done.returncode, 1)
+
+
+class SlicesTest(unittest.TestCase):
+    """Two cases one after the other; the kernel's report on the first comes when it has ended."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.windows = windows.Windows("/none")
+        self.windows.spans = [["reply.late/1", 1.0, 2.0], ["reply.mute", 3.0, 4.0], ["auth.pass", 5.0, 6.0]]
+        said = [klog.Line(1.5, "[    1.5] nvmet: ctrl 1 qid 0 failure1 (3)"), *lines(OOPS, 2.2), klog.Line(5.5, "[    5.5] nvmet: fine")]
+        self.report = gate.Report("7", "tcg", "", self.directory, findings=klog.findings(said), lines=said)
+
+    def read(self, name):
+        with open(os.path.join(self.directory, name), encoding="utf-8") as file:
+            return file.read()
+
+    def test_each_fail_has_what_the_kernel_said(self):
+        kept = slices.write(self.directory, ["reply.late/1", "reply.mute"], self.report, self.windows)
+        self.assertEqual(kept, {"reply.late/1": "kernel/reply.late_1.log"})
+        text = self.read(kept["reply.late/1"])
+        self.assertTrue(text.startswith("[    1.5] nvmet: ctrl 1 qid 0 failure1 (3)\n"))
+        self.assertIn("WARNING: CPU: 0 PID: 7 at drivers/nvme/target/auth.c:1", text)
+        self.assertNotIn("fine", text)
+
+    def test_what_deserves_one(self):
+        found = {"auth.pass": baseline.Found("auth.pass", "pass", "pass"), "reply.mute": baseline.Found("reply.mute", "pass", "fail")}
+        self.assertEqual(slices.failed(found, self.report.findings, self.windows), ["reply.mute", "reply.late/1"])
 
 
 class ReportTest(unittest.TestCase):

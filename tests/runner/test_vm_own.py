@@ -4,6 +4,7 @@
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -225,6 +226,30 @@ class UmlTest(DirectoryCase):
         self.assertIn("vec0:transport=fd,fd=8,vec=0", argv)
         self.assertIn("a=b", argv)
         self.assertFalse([word for word in argv if "hostfs" in word or word.startswith("ubd")])
+
+    def test_lock_debugging_wants_queues(self):
+        argv = uml.command_line(qemu.Setup("linux", "initrd", "/run/x", lock_debugging=True), 7, 8)
+        self.assertIn("vec0:transport=fd,fd=8", argv)
+
+
+class FramesTest(unittest.TestCase):
+    def test_whole_frames_both_ways_until_the_guest_is_gone(self):
+        wire, tap = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        guest, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with wire, tap, guest, ours:
+            fds = [tap.fileno(), ours.fileno()]
+            pump = subprocess.Popen([sys.executable, "-S", uml.FRAMES, *map(str, fds)], pass_fds=fds)
+            self.addCleanup(pump.kill)
+            for each in (wire, guest):
+                each.settimeout(10)
+            ours.close()
+            for frame in (b"one", b"two" * 400):
+                wire.send(frame)
+                self.assertEqual(guest.recv(4096), frame)
+                guest.send(frame[::-1])
+                self.assertEqual(wire.recv(4096), frame[::-1])
+            guest.close()
+            self.assertEqual(pump.wait(10), 0)
 
 
 IN_NAMESPACE = """
