@@ -21,6 +21,7 @@ from .terminal import Printer, clean
 
 TEMPLATES = os.path.join(engine.ROOT, "reports", "templates")
 LETTERS = {"pass": "P", "warn": "W", "fail": "F", "skip": "S", "inconclusive": "I", "error": "E", "note": "N", "none": "·"}
+LINES_IN_SIGHT = 3
 PLACE = re.compile(r"@@([A-Z]+)@@")
 
 
@@ -142,8 +143,12 @@ def _run(number, run):
     rows = [f"<dt>target</dt><dd>{html.escape(str(run['target']))}</dd>", f"<dt>started</dt><dd>{html.escape(str(run['started']))}</dd>",
             _counts(run["counts"]), f"<dt>again</dt><dd><code>{html.escape(str(run['command']))}</code></dd>"]
     for name, title in (("kernel_findings", "kernel said"), ("unmet_claims", "claims not met"), ("engine_faults", "tester's faults")):
-        lines = run[name] if isinstance(run[name], list) else []
-        rows += [f"<dt>{title}</dt><dd class=\"loud\">{html.escape(str(line))}</dd>" for line in lines]
+        lines = [html.escape(str(line)) for line in run[name]] if isinstance(run[name], list) else []
+        if len(lines) > LINES_IN_SIGHT:  # the table is not to begin a screen further down
+            items = "".join(f"<li>{line}</li>" for line in lines)
+            rows.append(f"<dt>{title}</dt><dd><details><summary class=\"loud\">{len(lines)} times</summary><ul>{items}</ul></details></dd>")
+        else:
+            rows += [f"<dt>{title}</dt><dd class=\"loud\">{line}</dd>" for line in lines]
     rows += [f"<dt>stopped serving</dt><dd class=\"loud\">{html.escape(str(line))}</dd>" for line in run["stopped"]]
     if run["death"]:
         rows.append(f"<dt>the guest died</dt><dd class=\"loud\">{html.escape(str(run['death']))}</dd>")

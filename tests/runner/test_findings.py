@@ -15,6 +15,7 @@ from harness.runner import catalogue, engine, withhold
 PAGE = os.path.join(ROOT, "docs", "findings.md")
 MATRIX = os.path.join(ROOT, "reports", "kernels", "matrix.json")
 WITHHELD = os.path.join(ROOT, "harness", "baselines", "withheld.txt")
+INTEROP = os.path.join(ROOT, "reports", "interop")
 BASELINE = os.path.join(ROOT, "harness", "baselines", "linux.toml")
 FIRST = "Report to the implementer first"
 ARGUMENTS = "Why `slight`"
@@ -91,6 +92,15 @@ class Findings(unittest.TestCase):
                 self.assertIn(row[-1], SECURITY, row)
                 self.assertEqual(row[-1] == "yes", heading == FIRST, row)
 
+    def test_nothing_dangles(self):
+        known = catalogue.read(engine.list_objects())
+        self.assertEqual(sorted(requirements_in(page()) - set(known.requirements)), [])
+        with open(BASELINE, "rb") as file:
+            data = tomllib.load(file)
+        patterns = {pattern for entries in data.values() if isinstance(entries, list) for entry in entries for pattern in entry["cases"]}
+        idents = {*known.cases, *(ident.split("/")[0] for ident in known.cases), *(f"observer.{ident}" for ident in known.observed)}
+        self.assertEqual([pattern for pattern in sorted(patterns) if not fnmatch.filter(idents, pattern)], [])
+
     def test_slight_is_argued(self):
         slight = set().union(*(requirements_in(row[0]) for text in findings().values() for row in rows(text) if row[-1] == "slight"))
         argued = rows(sections()[ARGUMENTS])
@@ -106,6 +116,23 @@ class Findings(unittest.TestCase):
     def test_what_goes_to_the_implementer_first_is_withheld(self):
         named = set().union(*(requirements_in(row[0]) for row in rows(sections()[FIRST])))
         self.assertEqual(withhold.load(WITHHELD), named)
+
+    def test_interop_page_withholds_it(self):
+        with open(os.path.join(INTEROP, "index.json"), encoding="utf-8") as file:
+            report = json.load(file)
+        labels = [run["label"] for run in report["runs"]]
+        self.assertEqual([label.split("+")[0] for label in labels],
+                         ["the reference target", *(f"Linux {kernel}" for kernel in ("7.0.13", "7.1.13", "7.2.12", "7.3.4"))])
+        self.assertEqual(set(report["withheld"]), withhold.load(WITHHELD))
+        self.assertFalse([case for results in report["results"] for case in results.values() if "events" in case or "kernel" in case])
+        for row in report["requirements"]:
+            for cell in filter(None, row["cells"]):
+                bad = {cell["behaviour"], cell["teardown"]} & {"fail", "warn"}
+                if row["id"] in report["withheld"] and bad:
+                    self.assertEqual((cell["cases"], cell.get("withheld")), ([], True), row["id"])
+        with open(os.path.join(INTEROP, "index.html"), encoding="utf-8") as file:
+            data = re.search(r'<script type="application/json" id="data">(.*?)</script>', file.read(), re.DOTALL)[1]
+        self.assertEqual(json.loads(data), report)
 
     def test_every_line_has_a_cause(self):
         for heading, text in findings().items():

@@ -170,6 +170,11 @@ class Matrix(Report):
         self.assertEqual(report["runs"][0]["label"], "Linux 7.3.4")
         self.assertIn("WARNING: at &lt;here&gt;", page)
         self.assertEqual(report["results"][0]["concat.replace.repeats"]["kernel"][0], "nvmet: oops")
+        gate["findings"] *= 4
+        self.file("gate/gate.json", json.dumps(gate))
+        page, _ = self.report(self.path("gate"))
+        self.assertIn("4 times", page)
+        self.assertEqual(page.split("<table>")[0].count("<li>WARNING: at &lt;here&gt;</li>"), 4)
 
 
 class Withheld(Report):
