@@ -135,8 +135,7 @@ CASE(secp, .id = "commands.security-protocol",
 CASE(faulty_between, .id = "commands.faulty-in-transaction",
 	.title = "A command that fails for its fields between two messages leaves the transaction "
 		 "as it was",
-	.checks = {REQ_C_082, REQ_C_076}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE,
-	.params = security_fields)
+	.checks = {REQ_C_082, REQ_C_076}, .needs = NEED_AUTH, .params = security_fields)
 {
 	static const char *const names[] = {"secp", "spsp0", "spsp1"};
 	struct nvc_auth *auth = transaction(

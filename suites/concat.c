@@ -65,7 +65,7 @@ CASE(clear_io, .id = "concat.clear-io-queue",
 
 CASE(connect_after_tls, .id = "concat.connect-over-tls",
 	.title = "Connect over TLS under a generated PSK does not ask for concatenation again",
-	.checks = {REQ_C_058}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
+	.checks = {REQ_C_058}, .needs = NEED_CONCAT)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);

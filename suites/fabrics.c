@@ -152,7 +152,7 @@ CASE(tail, .id = "fabrics.receive-tail",
 
 CASE(tl_zero, .id = "fabrics.send-nothing",
 	.title = "What becomes of an Authentication Send of no bytes is on record",
-	.checks = {REQ_C_078}, .needs = NEED_AUTH, .teardown = TEARDOWN_USABLE)
+	.checks = {REQ_C_078}, .needs = NEED_AUTH)
 {
 	const struct nvc_cmd_auth fields = nvc_cmd_auth_of(NVC_FCTYPE_AUTH_SEND, 0);
 	const struct nvc_command command = {.layout = &nvc_cmd_auth_send_layout, .fields = &fields};

@@ -37,6 +37,13 @@ static void add_instance(const struct test_case *test_case, const struct case_pa
 	num_instances++;
 }
 
+static bool left_open(enum req_id req)
+{
+	const struct nvc_requirement *row = nvc_requirement(req);
+
+	return row->level == NVC_LEVEL_IMPL || row->level == NVC_LEVEL_CONTRADICTION;
+}
+
 static enum nvc_result lint(const struct test_case *test_case, struct nvc_error *err)
 {
 	if (!test_case->id || !strchr(test_case->id, '.'))
@@ -47,6 +54,12 @@ static enum nvc_result lint(const struct test_case *test_case, struct nvc_error 
 	if (test_case->checks[0] == REQ_NONE)
 		return nvc_fail(
 			err, NVC_E_INVALID, "case '%s' names no requirement", test_case->id);
+	if (test_case->teardown != TEARDOWN_ANY && left_open(test_case->checks[0]))
+		return nvc_fail(err, NVC_E_INVALID,
+			"case '%s' judges how the connection ends by %s, which the specification "
+			"leaves "
+			"open",
+			test_case->id, nvc_requirement(test_case->checks[0])->id);
 	return NVC_OK;
 }
 
