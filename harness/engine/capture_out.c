@@ -338,6 +338,11 @@ static bool next_live(void *self, size_t *at, struct nvc_packet *packet)
 	return nvc_live_next(self, at, packet);
 }
 
+static bool all_seen(void *self)
+{
+	return nvc_recorder_all_seen(out.recorder, self);
+}
+
 /* Fills `file` with what the interface showed of the case; without any such packet, from the streams, and says so. */
 static enum nvc_result fill(const struct nvc_recorder_about *about, struct nvc_pcapng *file)
 {
@@ -349,9 +354,9 @@ static enum nvc_result fill(const struct nvc_recorder_about *about, struct nvc_p
 
 	if (!live)
 		return nvc_recorder_write(out.recorder, about, file);
-	nvc_live_settle(live);
 	seen.self = live;
 	seen.link = nvc_live_link(live);
+	nvc_live_settle(live, all_seen, &seen);
 	seen.lost = nvc_live_lost(live);
 	result = nvc_recorder_write_seen(out.recorder, about, &seen, &num, file);
 	if (result != NVC_OK || num)

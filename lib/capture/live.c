@@ -9,8 +9,9 @@
 #include "capture/interface.h"
 
 enum {
-	HAND_OVER_MS = 10, /* after which the kernel gives what it has */
-	QUIET_MS = 40,	   /* more than that, so that silence means something */
+	HAND_OVER_MS = 2, /* after which the kernel gives what it has */
+	STEP_MS = 1,
+	QUIET_MS = 40, /* much more than that, so that silence means something */
 	SETTLE_MS = 320,
 	ALIGNMENT = 8,
 };
@@ -127,18 +128,21 @@ static uint64_t taken_so_far(struct nvc_live *live)
 	return live->frame + live->beyond;
 }
 
-void nvc_live_settle(struct nvc_live *live)
+void nvc_live_settle(struct nvc_live *live, bool (*whole)(void *self), void *self)
 {
-	const struct timespec moment = {.tv_nsec = QUIET_MS * 1000000L};
-	uint64_t before, now = taken_so_far(live);
+	const struct timespec moment = {.tv_nsec = STEP_MS * 1000000L};
+	uint64_t before = 0;
 
-	for (int ms = 0; ms < SETTLE_MS; ms += QUIET_MS) {
+	for (int ms = 0, quiet = 0; ms < SETTLE_MS && quiet < QUIET_MS; ms += STEP_MS) {
+		const uint64_t now = taken_so_far(live);
+
+		if (whole(self))
+			return;
+		quiet = now == before ? quiet + STEP_MS : 0;
 		before = now;
 		nanosleep(&moment, NULL);
-		now = taken_so_far(live);
-		if (now == before)
-			return;
 	}
+	take(live);
 }
 
 bool nvc_live_next(struct nvc_live *live, size_t *at, struct nvc_packet *packet)

@@ -19,9 +19,9 @@ int nvc_live_link(const struct nvc_live *live);
 /* nvc_live_forget drops what was taken so far, and counts anew. */
 void nvc_live_forget(struct nvc_live *live);
 
-/* nvc_live_settle waits until nothing has come for a moment, a third of a second at most: what was sent just now is there a
- * little later only. */
-void nvc_live_settle(struct nvc_live *live);
+/* nvc_live_settle waits, since what was sent just now is there a little later only: until `whole` says that all is there, or nothing
+ * has come for a moment, a third of a second at most. */
+void nvc_live_settle(struct nvc_live *live, bool (*whole)(void *self), void *self);
 
 /* nvc_live_next gives the packet at `*at`, 0 being the first, which moves to the next; false behind the last. It is valid
  * until nvc_live_forget. */

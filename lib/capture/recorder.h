@@ -73,6 +73,10 @@ struct nvc_recorder_seen {
 	unsigned int lost; /* how many are missing, of whatever connection */
 };
 
+/* nvc_recorder_all_seen tells whether the packets of `seen` carry as much as was recorded: as many bytes and ends. */
+bool nvc_recorder_all_seen(
+	const struct nvc_recorder *recorder, const struct nvc_recorder_seen *seen);
+
 /* nvc_recorder_write_seen does the same with the packets of `seen` that belong to the recorded connections, each comment on the
  * packet that carries what it is about, or on the last one. `num` is how many there were. */
 enum nvc_result nvc_recorder_write_seen(const struct nvc_recorder *recorder,

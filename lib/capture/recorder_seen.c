@@ -215,6 +215,51 @@ static void put_packets(struct merge *merge, size_t num, struct nvc_pcapng *out)
 	}
 }
 
+static bool begin(struct merge *merge)
+{
+	if (nvc_recorded_begin(merge->recorder, &merge->recorded)) {
+		merge->conns = calloc(merge->recorded.num_conns + 1, sizeof(*merge->conns));
+		merge->places = calloc(merge->recorded.num_comments + 1, sizeof(*merge->places));
+	}
+	for (size_t i = 0; merge->conns && i < merge->recorded.num_conns; i++)
+		merge->conns[i].ends = &merge->recorded.conns[i].frames.ends;
+	return merge->conns && merge->places;
+}
+
+static void end(struct merge *merge)
+{
+	free(merge->places);
+	free(merge->conns);
+	nvc_recorded_end(&merge->recorded);
+}
+
+bool nvc_recorder_all_seen(
+	const struct nvc_recorder *recorder, const struct nvc_recorder_seen *seen)
+{
+	struct merge merge = {.recorder = recorder, .seen = seen};
+	int64_t bytes = 0, ends = 0; /* that are missing */
+	struct nvc_entry entry;
+	struct nvc_slice data;
+	struct nvc_packet packet;
+	struct nvc_segment segment;
+	size_t index;
+	int side;
+	const bool begun = begin(&merge);
+
+	for (size_t at = 0; begun && nvc_entry_next(recorder, &at, &entry, &data);) {
+		bytes += entry.kind == NVC_ENTRY_BYTES ? (int64_t)data.len : 0;
+		ends += entry.kind == NVC_ENTRY_FIN || entry.kind == NVC_ENTRY_RST;
+	}
+	for (size_t at = 0; begun && seen->next(seen->self, &at, &packet);) {
+		if (!is_ours(&merge, &packet, &index, &side, &segment))
+			continue;
+		bytes -= (int64_t)(segment.payload.len + segment.missing);
+		ends -= (segment.flags & (NVC_TCP_FIN | NVC_TCP_RST)) != 0;
+	}
+	end(&merge);
+	return begun && bytes <= 0 && ends <= 0;
+}
+
 enum nvc_result nvc_recorder_write_seen(const struct nvc_recorder *recorder,
 	const struct nvc_recorder_about *about, const struct nvc_recorder_seen *seen, size_t *num,
 	struct nvc_pcapng *out)
@@ -223,13 +268,7 @@ enum nvc_result nvc_recorder_write_seen(const struct nvc_recorder *recorder,
 	enum nvc_result result = NVC_E_NO_MEMORY;
 
 	*num = 0;
-	if (nvc_recorded_begin(recorder, &merge.recorded)) {
-		merge.conns = calloc(merge.recorded.num_conns + 1, sizeof(*merge.conns));
-		merge.places = calloc(merge.recorded.num_comments + 1, sizeof(*merge.places));
-	}
-	if (merge.conns && merge.places) {
-		for (size_t i = 0; i < merge.recorded.num_conns; i++)
-			merge.conns[i].ends = &merge.recorded.conns[i].frames.ends;
+	if (begin(&merge)) {
 		find_places(&merge);
 		*num = count(&merge);
 		nvc_recorded_head(
@@ -237,8 +276,6 @@ enum nvc_result nvc_recorder_write_seen(const struct nvc_recorder *recorder,
 		put_packets(&merge, *num, out);
 		result = out->failed ? NVC_E_NO_SPACE : NVC_OK;
 	}
-	free(merge.places);
-	free(merge.conns);
-	nvc_recorded_end(&merge.recorded);
+	end(&merge);
 	return result;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/frame.h"
 #include "capture/recorder.h"
 
 enum { RECORDER_SIZE = 1 << 20, FILE_LIMIT = 1 << 22, MAX_PACKETS = 256 };
@@ -175,6 +176,44 @@ START_TEST(a_missing_packet_takes_no_comment_with_it)
 }
 END_TEST
 
+/* Each packet with data or an end in turn has not come yet; the others are no reason to wait. */
+START_TEST(what_is_awaited)
+{
+	struct nvc_recorder *recorder = record(3000);
+	const struct nvc_recorder_seen seen = {.link = NVC_LINK_ETHERNET, .next = next};
+	struct nvc_pcapng drawn;
+	unsigned int awaited = 0;
+
+	draw(recorder, &drawn);
+	add_packets(nvc_slice_of(drawn.data, drawn.len));
+	ck_assert(nvc_recorder_all_seen(recorder, &seen));
+	for (size_t i = 0; i < num_packets; i++) {
+		const struct nvc_packet missing = packets[i];
+		const size_t behind = (num_packets - i - 1) * sizeof(missing);
+		struct nvc_segment segment;
+
+		ck_assert_int_eq(nvc_frame_parse(NVC_LINK_ETHERNET, missing.data, missing.wire_len,
+					 &segment),
+			NVC_FRAME_TCP);
+		/* The SYN tells whose the others are. */
+		if (segment.flags & NVC_TCP_SYN)
+			continue;
+		memmove(&packets[i], &packets[i + 1], behind);
+		num_packets--;
+		ck_assert(nvc_recorder_all_seen(recorder, &seen) ==
+			  (!segment.payload.len && !(segment.flags & (NVC_TCP_FIN | NVC_TCP_RST))));
+		awaited += segment.payload.len > 0;
+		memmove(&packets[i + 1], &packets[i], behind);
+		packets[i] = missing;
+		num_packets++;
+	}
+	ck_assert_uint_gt(awaited, 1);
+	forget_packets();
+	nvc_pcapng_fini(&drawn);
+	nvc_recorder_free(recorder);
+}
+END_TEST
+
 START_TEST(nothing_seen_is_told)
 {
 	struct nvc_recorder *recorder = record(40000);
@@ -196,6 +235,7 @@ int main(void)
 	tcase_add_test(tcase, drawn_packets_give_the_drawn_file);
 	tcase_add_test(tcase, packets_of_others_are_left_out);
 	tcase_add_test(tcase, a_missing_packet_takes_no_comment_with_it);
+	tcase_add_test(tcase, what_is_awaited);
 	tcase_add_test(tcase, nothing_seen_is_told);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
