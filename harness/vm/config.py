@@ -69,6 +69,11 @@ def fragment(flavour):
     return _HEAD.format(flavour=flavour, arch=arch) + "\n".join(lines) + "\n"
 
 
+def dropped(flavour, options):
+    """dropped lists what a kernel of a flavour is named after and what the gate needs, and make left out of its configuration."""
+    return missing(options, host=True) + [name + "=y" for name in FLAVOURS[flavour][2] if options.get(name) != "y"]
+
+
 def parse(text):
     """parse returns {option without CONFIG_: value} of a .config; options not set are absent."""
     return dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M))

@@ -124,6 +124,11 @@ class SerialLog:
         """findings returns the kernel's reports that began between start and end."""
         return [found for found in findings(self.lines()) if start <= found.time <= end]
 
+    def settled(self):
+        """settled waits until what was said by now has been read, and returns the time."""
+        time.sleep(2 * POLL_SECONDS)
+        return time.monotonic()
+
     def wait(self, condition, seconds):
         """wait returns condition(self) as soon as it is true, or its last value after seconds."""
         deadline = time.monotonic() + seconds

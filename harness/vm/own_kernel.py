@@ -17,7 +17,7 @@ import time
 
 from . import cache as cache_module
 from . import config, fetch
-from .errors import EXIT_INTERRUPTED, EXIT_USAGE, GateError
+from .errors import EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_USAGE, GateError
 
 PROGRAM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "nvme-conform")
 PATCHES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "patches")
@@ -123,6 +123,11 @@ def build(source, output, flavour, jobs, seconds):
     uml = config.FLAVOURS[flavour][0] is config.UML
     make = ["make", "-C", source, f"O={output}", *(["ARCH=um"] if uml else [])]
     _run([*make, f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"], STEP_SECONDS, log, "make allnoconfig")
+    with open(os.path.join(output, ".config"), encoding="utf-8") as file:
+        lacking = config.dropped(flavour, config.parse(file.read()))
+    if lacking:
+        raise GateError(f"make allnoconfig dropped {', '.join('CONFIG_' + name for name in lacking)} of the {flavour} fragment: "
+                        "this compiler or this source cannot have it", EXIT_CANNOT_JUDGE)
     _run([*make, f"-j{jobs}", *(["linux"] if uml else ["bzImage"])], seconds, log, "make")
 
 

@@ -25,6 +25,7 @@ APPEND = ("console=ttyS0 quiet loglevel=7 panic=-1 random.trust_cpu=on no_timer_
 # All that QEMU can emulate (AES above all), without the fifth level of page tables, which every miss would pay for.
 EMULATED = "max,-la57"
 START_ATTEMPTS = 5
+LOOPBACK_SECONDS = 5
 BOOT_SECONDS = 120
 MEMORY_MIB = 384
 
@@ -47,6 +48,15 @@ def free_ports(count):
     finally:
         for each in sockets:
             each.close()
+
+
+def need_loopback():
+    """need_loopback raises GateError where 127.0.0.1 cannot be reached: in a network namespace whose lo nobody switched on."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), LOOPBACK_SECONDS):
+            pass
+    except OSError as error:
+        raise GateError(f"127.0.0.1, where guests are reached, is not there ({error.strerror or error}); ip link set lo up") from None
 
 
 @dataclass
@@ -121,6 +131,7 @@ class Machine:
 
     def _spawn(self, control_end):
         """_spawn starts the program and returns {guest's port: port at self.address}."""
+        need_loopback()
         ports = free_ports(len(self.setup.forwards))
         argv = command_line(self.setup, ports, control_end.fileno())
         with open(self._path("qemu.log"), "wb") as log:

@@ -227,6 +227,13 @@ class CommandLineTest(unittest.TestCase):
         self.assertRegex(network, r"guestfwd=tcp:10\.0\.2\.100:4420-cmd:.*relay\.py 5555$")
         self.assertIn("init_on_alloc=0", argv[argv.index("-append") + 1])
 
+    def test_loopback_is_needed_and_told_from_a_guest_that_does_not_answer(self):
+        qemu.need_loopback()
+        with mock.patch.object(qemu.socket, "create_connection", side_effect=OSError(101, "Network is unreachable")), \
+                self.assertRaisesRegex(GateError, "Network is unreachable.*ip link set lo up") as caught:
+            qemu.need_loopback()
+        self.assertEqual(caught.exception.exit_status, EXIT_TOOL)
+
     def test_free_ports_differ(self):
         self.assertEqual(len(set(qemu.free_ports(8))), 8)
 

@@ -65,6 +65,14 @@ class FragmentTest(unittest.TestCase):
         for name in ("KASAN", "PROVE_LOCKING", "DEBUG_KMEMLEAK"):
             self.assertEqual(debug[name], "y")
 
+    def test_what_make_drops_is_named(self):
+        options = config.parse(config.fragment("uml-debug"))
+        options["UML"] = "y"
+        self.assertEqual(config.dropped("uml-debug", options), [])
+        for name in ("KASAN", "PROVE_LOCKING", "DEBUG_KMEMLEAK"):
+            self.assertEqual(config.dropped("uml-debug", {**options, name: "n"}), [name + "=y"])
+            self.assertEqual(config.dropped("uml", {**options, name: "n"}), [])
+
     def test_printed_by_the_gate(self):
         argv = [sys.executable, os.path.join(ROOT, "harness", "nvme-conform"), "gate", "--print-config"]
         done = subprocess.run([*argv, "uml"], capture_output=True, text=True, check=False, timeout=60)
@@ -335,13 +343,15 @@ class OwnKernelTest(DirectoryCase):
                 self.fail("a patch that does not apply was applied")
 
     def make(self, script):
-        """make puts a shell script in the place of make(1)."""
-        self.write("bin/make", "#!/bin/sh\n" + script, 0o755)
+        """make puts a shell script in the place of make(1); where it goes on, the configuration is the fragment's."""
+        self.write("bin/make", f"#!/bin/sh\n{script}\n"
+                   'for word; do case $word in O=*) cd "${word#O=}";; esac; done\n'
+                   '{ cat gate.config; case $* in *ARCH=um*) echo CONFIG_UML=y;; esac; } | grep -v "$DROPPED" >.config\n', 0o755)
         return mock.patch.dict(os.environ, PATH=os.path.join(self.directory, "bin") + ":" + os.environ["PATH"])
 
     def test_build_uses_the_fragment(self):
         output = os.path.join(self.directory, "out")
-        with self.make('echo "$@"'):
+        with self.make('echo "$@"; DROPPED=none'):
             own_kernel.build("/src", output, "uml", 3, 60)
         with open(os.path.join(output, "build.log"), encoding="utf-8") as file:
             said = file.read()
@@ -355,7 +365,10 @@ class OwnKernelTest(DirectoryCase):
         with self.make('echo "x.c:1: error: no"; echo later; exit 2'):
             self.assert_error(EXIT_TOOL, "make allnoconfig failed: x.c:1: error: no; see", own_kernel.build, "/src",
                               output, "x86", 1, 60)
-        with self.make('case $* in *bzImage) exec sleep 60;; esac'):
+        with self.make("DROPPED=CONFIG_KASAN="):
+            self.assert_error(EXIT_CANNOT_JUDGE, "make allnoconfig dropped CONFIG_KASAN=y of the debug fragment", own_kernel.build,
+                              "/src", output, "debug", 1, 60)
+        with self.make('case $* in *bzImage) exec sleep 60;; esac; DROPPED=none'):
             self.assert_error(EXIT_TOOL, "make did not end within 0 s", own_kernel.build, "/src", output, "x86", 1, 0.2)
 
     def test_unknown_patch(self):
