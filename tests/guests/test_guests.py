@@ -165,6 +165,33 @@ class KilledTest(GuestTest):
         self.assert_nothing_left()
 
 
+@unittest.skipUnless(os.environ.get("NVME_CONFORM_CI_UML"), "NVME_CONFORM_CI_UML names no User-Mode Linux")
+class KilledUmlTest(GuestTest):
+    """The same where the guest is a program in a network of its own."""
+
+    def argv(self, *args, directory=None):
+        return [sys.executable, COMMAND, "gate", "--uml", os.path.abspath(os.environ["NVME_CONFORM_CI_UML"]), "--offline",
+                "--output-dir", directory or self.directory, *args]
+
+    def killed(self, number):
+        process = self.start(LONG)
+        events = self.path("suite", "events.jsonl")
+        self.assertTrue(until(lambda: os.path.exists(events) and os.path.getsize(events) > 4096))
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        self.assert_nothing_left()
+        return process.returncode
+
+    def test_interrupted(self):
+        self.assertEqual(self.killed(signal.SIGINT), EXIT_INTERRUPTED)
+
+    def test_terminated(self):
+        self.assertEqual(self.killed(signal.SIGTERM), EXIT_INTERRUPTED)
+
+    def test_killed(self):
+        self.assertEqual(self.killed(signal.SIGKILL), -signal.SIGKILL)
+
+
 class SideBySideTest(GuestTest):
     def test_two_gates_do_not_meet(self):
         directories = [self.path(name) for name in ("a", "b")]
@@ -239,8 +266,9 @@ class BadGuestTest(GuestTest):
 class BadMiddleTest(GuestTest):
     """A guest that goes wrong while the suite runs is never a pass."""
 
-    def judged(self, script):
-        """judged runs the gate on some cases, and script in the guest once the first of them has begun."""
+    def judged(self, script, *words):
+        """judged runs the gate on some cases, and script in the guest once the first of them has begun; script may be a function
+        of the guest."""
         real = command.run_suite
 
         def run_suite(words, guest, directory, windows, output=None, last=()):
@@ -248,7 +276,10 @@ class BadMiddleTest(GuestTest):
                 events = os.path.join(directory, "events.jsonl")
                 until(lambda: os.path.exists(events) and os.path.getsize(events) > 0, 60)
                 try:
-                    guest.run(script, "disturb", 10)
+                    if callable(script):
+                        script(guest)
+                    else:
+                        guest.run(script, "disturb", 10)
                 except GateError:
                     pass
             thread = threading.Thread(target=disturb)
@@ -259,7 +290,9 @@ class BadMiddleTest(GuestTest):
                 thread.join()
 
         with mock.patch.object(command, "run_suite", run_suite), mock.patch.object(command.signal, "signal"):
-            status = command.main(self.argv("--no-baseline", "auth.one-way")[3:])
+            status = command.main(self.argv("--no-baseline", *words, "auth.one-way")[3:])
+        if not os.path.exists(self.path("gate.json")):
+            return status, None
         with open(self.path("gate.json"), encoding="utf-8") as file:
             return status, json.load(file)
 
@@ -269,6 +302,20 @@ class BadMiddleTest(GuestTest):
         self.assertIn("sysrq triggered crash", facts["death"])
         self.assertTrue(facts["findings"])
         self.assertRegex(facts["findings"][0]["case"], "^auth.one-way")
+
+    def test_hang(self):
+        """A guest that stops in the middle, and a suite that would wait for it longer than a gate may."""
+        started = []
+
+        def stop(guest):
+            started.append(guest.machine.pid)
+            os.kill(guest.machine.pid, signal.SIGSTOP)
+
+        with mock.patch.object(command, "SUITE_SECONDS", 20):
+            status, facts = self.judged(stop, "--timeout", "60")
+        self.assertEqual((status, facts), (EXIT_TOOL, None))
+        with self.assertRaises(ProcessLookupError):
+            os.kill(started[0], 0)
 
     def test_tlshd_dies(self):
         status, facts = self.judged("kill -9 $(pidof tlshd)")
