@@ -318,7 +318,7 @@ CASE(reset, .id = "failure.controller-reset",
 	if (!test_running(t))
 		return;
 	result = nvc_do_reset(admin, NULL);
-	nvc_queue_await_end(io, NVC_SEC(1), &end, NULL);
+	nvc_queue_await_end(io, NVC_MS(300), &end, NULL);
 	test_observed(t, REQ_C_070, "after CC.EN 0 the I/O queue is %s", nvc_end_name(end));
 	if (result == NVC_OK)
 		result = nvc_do_enable(admin, NULL);

@@ -127,7 +127,7 @@ CASE(kato_max, .id = "timing.kato-maximum",
 	auth = transaction(t, connect_admin(t, host), NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 	send_negotiate(t, auth);
 	receive_challenge(t, auth);
-	pass_time(t, 1500, NULL);
+	pass_time(t, 500, NULL);
 	expect_open(t, REQ_C_130, auth->queue);
 	send_reply(t, auth);
 	expect_success1(t, REQ_C_130, auth);
