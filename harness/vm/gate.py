@@ -146,8 +146,8 @@ class GuestBase:
         self.prepared = prepared
         self.kernel = prepared.kernel
         self.twin = twin
-        self.directory = prepared.request.directory or tempfile.mkdtemp(prefix="nvme-conform-")
-        self.directory += f"-{twin + 1}" if twin else ""
+        chosen = prepared.request.directory
+        self.directory = (f"{chosen}-{twin + 1}" if twin else chosen) if chosen else tempfile.mkdtemp(prefix="nvme-conform-")
         self._forwards = forwards
         self._relays = relays or {}
         self.machine = None
