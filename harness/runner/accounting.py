@@ -87,7 +87,7 @@ class Ledger:
         self.catalogue = catalogue
         self.results = {case.id: Result(case) for case in cases}
         self.observations = {}
-        self._values = {}  # {(requirement, digest): the `fresh` event that had it first}
+        self._values = {}  # {(target, requirement, digest): the `fresh` event that had it first}
         self.findings = []
         self.capabilities = {}
         self.faults = []
@@ -205,8 +205,9 @@ class Ledger:
             seen.cases.append(str(event["case"]))
 
     def _fresh(self, event):
-        """_fresh books a value that came in an earlier case already. Within a case the observer sees it by itself."""
-        first = self._values.setdefault((event.get("requirement"), event.get("digest")), event)
+        """_fresh books a value that came in an earlier case already. Within a case the observer sees it by itself. What two machines
+        draw is not for one of them to keep apart."""
+        first = self._values.setdefault((event.get("twin"), event.get("requirement"), event.get("digest")), event)
         if first.get("case") == event.get("case"):
             return
         self._observation({

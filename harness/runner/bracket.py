@@ -3,7 +3,8 @@
 
 The engine asks the target after every group of cases and after every case that is not clean, and ends when nobody serves it. Then
 the target is given time to come back, or is brought back by the user's command; the cases since it was last seen alive are run
-one by one, which names the killer; and the rest goes on. A target that stays away leaves its cases `inconclusive`.
+one by one, which names the killer; and the rest goes on. A target that stays away leaves its cases to its twins; the last one leaves
+them `inconclusive`.
 """
 
 import subprocess
@@ -36,12 +37,14 @@ class Death:
     suspects: list  # the cases since then
     killer: str = ""  # the one that did it again when it ran alone
     came_back: bool = False
+    twin: int = 0  # which of several equal targets it was; 0: the first
 
     def text(self):
         """text says it in one line."""
         alive = f"after {self.last_alive}" if self.last_alive else "before the first case"
-        since = f"the target stopped serving ({self.seen}) between {self.suspects[0]} and {self.suspects[-1]}" \
-            if len(self.suspects) > 1 else f"the target stopped serving ({self.seen}) in {self.suspects[0]}"
+        target = f"twin {self.twin} of the target" if self.twin else "the target"
+        since = f"{target} stopped serving ({self.seen}) between {self.suspects[0]} and {self.suspects[-1]}" \
+            if len(self.suspects) > 1 else f"{target} stopped serving ({self.seen}) in {self.suspects[0]}"
         if self.killer:
             return f"{since}; run alone, {self.killer} does it"
         if self.came_back:
@@ -50,7 +53,8 @@ class Death:
 
     def fields(self):
         """fields returns it as results.json has it."""
-        return asdict(self)
+        fields = asdict(self)
+        return fields if self.twin else {name: value for name, value in fields.items() if name != "twin"}
 
 
 def death_of(event):
@@ -58,13 +62,18 @@ def death_of(event):
     suspects = event.get("suspects")
     if not isinstance(suspects, list) or not suspects or not all(isinstance(ident, str) for ident in suspects):
         return None
-    return Death(str(event.get("seen") or "no reason given"), str(event.get("last_alive") or ""), suspects)
+    return Death(str(event.get("seen") or "no reason given"), str(event.get("last_alive") or ""), suspects, twin=event.get("twin", 0))
 
 
 def _together(deaths):
-    """_together makes one Death of what engines that ran side by side say of the same one."""
-    first = deaths[0]
-    return Death(first.seen, first.last_alive, [ident for death in deaths for ident in death.suspects])
+    """_together makes one Death per target of what engines that ran side by side say."""
+    of_target = {}
+    for death in deaths:
+        if death.twin in of_target:
+            of_target[death.twin].suspects += death.suspects
+        else:
+            of_target[death.twin] = death
+    return list(of_target.values())
 
 
 class Bracket:
@@ -85,17 +94,19 @@ class Bracket:
             if not died:
                 self._conductor.lose_unreached()
                 break
-            death = _together(died)
-            self._ledger.deaths.append(death)
-            if not self._bring_back():
-                self._give_up(death)
-                break
-            death.came_back = True
-            if not self._name_killer(death):
-                self._give_up(death)
-                break
+            deaths = _together(died)
+            self._ledger.deaths += deaths
+            for death in deaths:
+                death.came_back = self._bring_back(death.twin)
+                if not death.came_back:
+                    self._conductor.retire(death.twin)
+            # Only now it is known which targets the suspects may run against.
+            for death in deaths:
+                if not self._conductor.serving or not self._name_killer(death):
+                    self._give_up(death)
+                    return
 
-    def _bring_back(self):
+    def _bring_back(self, twin):
         """_bring_back waits for the target, after the user's command where there is one, and tells whether it serves."""
         if len(self._ledger.deaths) > MOST_DEATHS:
             return False
@@ -106,7 +117,7 @@ class Bracket:
                 return False
             seconds = RESTARTED_SECONDS
         deadline = time.monotonic() + seconds
-        while not self._serves():
+        while not self._serves(twin):
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
@@ -124,15 +135,15 @@ class Bracket:
             self._say(f"the restart command failed: {engine.how_it_ended(done.returncode)}")
         return done.returncode == 0
 
-    def _serves(self):
+    def _serves(self, twin):
         answers = []
-        job = engine.Job(self._conductor.run.config([]), COMMAND_SECONDS, subcommand="probe")
+        job = engine.Job(self._conductor.run.config([], twin), COMMAND_SECONDS, subcommand="probe")
         engine.Pool(1).run([job], lambda _job, _event, _line: None, lambda _job, outcome: answers.append(outcome.status == 0))
         return answers == [True]
 
     def _name_killer(self, death):
-        """_name_killer runs the suspects one by one. Once one is convicted, clean verdicts of the others stand. False when the
-        target did not come back."""
+        """_name_killer runs the suspects one by one. Once one is convicted, clean verdicts of the others stand. False when no
+        target is left."""
         for ident in death.suspects:
             if death.killer and self._ledger.results[ident].clean:
                 continue
@@ -143,7 +154,7 @@ class Bracket:
                 continue
             death.killer = death.killer or ident
             self._conductor.convict(ident, SERVING, SERVES, f"none is ({again[0].seen}), and none was when the case ran with others")
-            if not self._bring_back():
+            if not self._bring_back(again[0].twin) and not self._conductor.retire(again[0].twin):
                 return False
         return True
 

@@ -95,6 +95,7 @@ class Job:
     silence_s: float
     tag: object = None
     subcommand: str = "run"
+    twin: int = 0  # which of several equal targets it is for; 0: the first
 
 
 @dataclass

@@ -210,6 +210,16 @@ def _from_config_and_beside(args, redactor):
                   found[0].keep_alive_tmo if args.keep_alive_tmo is None else args.keep_alive_tmo, claims)
 
 
+def build_twin(path, args, target, redactor):
+    """build_twin makes the Target of a further profile; UsageError unless it has the identities of `target`, so that the cases
+    may run against either."""
+    twin = _from_profile(argparse.Namespace(**{**vars(args), "profile": path}), redactor)
+    other = [name for name in ("subnqn", "hosts", "psks") if twin.config.get(name) != target.config.get(name)]
+    if other:
+        raise UsageError(f"--twin {path}: its {' and '.join(other)} are not those of {args.profile}; only address and ports may differ")
+    return twin
+
+
 def _teach(profile, redactor):
     """_teach makes every secret of a profile known to the redactor, and tells whether there was one."""
     found = False

@@ -60,6 +60,8 @@ def add_arguments(parser):
     add("--defect", action="append", default=[], metavar="NAME", help="break the reference target this way; repeatable")
     add("-j", "--jobs", type=options.jobs, metavar="N",
         help="engine processes (default: one per CPU; 1 for a real target, at most one per host identity)")
+    add("--twin", action="append", default=[], metavar="FILE",
+        help="profile of a further target equal to that of --profile: the cases are shared out, one engine for each; repeatable")
     add("--seed", type=options.seed, metavar="N", help="same seed, same bytes (default: random, always shown)")
     add("--timeout", type=options.seconds, default=DEFAULT_TIMEOUT, metavar="S", help="how long the target may take to answer (default 10)")
     add("-o", "--output-format", choices=("normal", "json"), default="normal", help="what goes to standard output")
@@ -97,6 +99,7 @@ class Run:
     since: records.Record = None
     restart: str = None  # the command that brings the target back
     turns: str = None  # a directory in which engines side by side take turns on the host identities
+    twins: tuple = ()  # further targets equal to `target`, which share its cases
 
     def header(self):
         return {"target": self.target.text, "seed": self.seed, "defects": self.defects, "fault": self.fault,
@@ -116,9 +119,9 @@ class Run:
             words += ["--timeout", str(self.timeout)]
         return options.command(self.program, words + ["--slow"] * self.slow)
 
-    def config(self, idents):
-        """config returns what one engine gets on its standard input."""
-        config = {"target": self.target.config, "defects": self.defects, "seed": self.seed, "cases": idents,
+    def config(self, idents, twin=0):
+        """config returns what one engine gets on its standard input. twin: which of the equal targets it is for."""
+        config = {"target": (self.target, *self.twins)[twin].config, "defects": self.defects, "seed": self.seed, "cases": idents,
                   "timeout_s": self.timeout, "fault": self.fault, "transcript": "fail", "keylog": self.keylog,
                   "hdr_digest": self.target.hdr_digest, "data_digest": self.target.data_digest, "slow": self.slow}
         if self.captures:
@@ -151,6 +154,12 @@ def prepare(args, catalogue, redactor):
     target = options.build_target(args, redactor)
     if args.restart_command and target.is_reference:
         raise UsageError("--restart-command is for a real target; the reference target is a new one for each case")
+    if args.twin and not args.profile:
+        raise UsageError("--twin names an equal of the target of --profile; add --profile FILE")
+    if args.twin and (args.jobs or args.restart_command):
+        raise UsageError(f"--twin and {'--jobs' if args.jobs else '--restart-command'} exclude each other: "
+                         "each target gets one engine, and what dies stays away")
+    twins = tuple(options.build_twin(path, args, target, redactor) for path in args.twin)
     if args.defect and not target.is_reference:
         raise UsageError("--defect breaks the reference target only; leave out the options of a real one")
     for name in args.defect:
@@ -174,7 +183,7 @@ def prepare(args, catalogue, redactor):
     started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     return Run(target, [catalogue.cases[ident] for ident in idents], seed, sorted(set(args.defect)), args.fault,
                args.timeout, args.slow, jobs, started, program_name(), args.keylog,
-               chosen=tuple(chosen), since=since, restart=args.restart_command)
+               chosen=tuple(chosen), since=since, restart=args.restart_command, twins=twins)
 
 
 def silence(run):
@@ -191,19 +200,27 @@ class Conductor:
     def __init__(self, run, ledger, on_line=None, on_result=None):
         self.run = run
         self.ledger = ledger
+        self.serving = list(range(1 + len(run.twins)))  # the targets that live
         self._on_line = on_line or (lambda event, line: None)
         self._on_result = on_result or (lambda result: None)
         self._ended = set()
         self._began = set()
-        self._deaths = {}  # of the target, by the engine that tells
+        self._deaths = {}  # of a target, by the engine that tells
         self._unreached = []  # what engines say that did not get to their first case
 
     def jobs(self, idents, **more):
-        """jobs deals the cases to run.jobs engines in turn: neighbours cost alike, as they differ in one parameter. more: members
-        of their configuration."""
+        """jobs deals the cases in turn to run.jobs engines, or to one for each of several targets: neighbours cost alike, as they
+        differ in one parameter. more: members of their configuration."""
         limit = silence(self.run)
-        num = min(self.run.jobs, len(idents))
-        return [engine.Job({**self.run.config(idents[first::num]), **more}, limit, tag=self) for first in range(num)]
+        targets = self.serving if self.run.twins else [0] * self.run.jobs
+        num = min(len(targets), len(idents))
+        return [engine.Job({**self.run.config(idents[first::num], twin), **more}, limit, tag=self, twin=twin)
+                for first, twin in enumerate(targets[:num])]
+
+    def retire(self, twin):
+        """retire gives a target that does not come back no more cases, and tells whether another one is left."""
+        self.serving = [each for each in self.serving if each != twin]
+        return bool(self.serving)
 
     def take_deaths(self):
         """take_deaths returns what the engines said of a target that stopped serving, once."""
@@ -223,6 +240,9 @@ class Conductor:
         if event is None:
             self.ledger.fault(f"the engine wrote a line that is no JSON object: {line[:80]!r}")
             return
+        if job.twin:
+            event = {**event, "twin": job.twin}
+            line = json.dumps(event)
         if event.get("event") == "run-end":
             self._ended.add(id(job))
         if event.get("event") == "case-start":
@@ -338,7 +358,8 @@ def _conduct(args, run, ledger, reports, redactor):
     as_json = args.output_format == "json"
     printer = Printer(redactor, sys.stderr if as_json else sys.stdout)
     broken = f" with {', '.join(run.defects)}" if run.defects else ""
-    printer.line(f"{len(run.cases)} cases against {clean(run.target.text)}{broken}, seed 0x{run.seed:x}")
+    equals = f" and {len(run.twins)} equal to it" if run.twins else ""
+    printer.line(f"{len(run.cases)} cases against {clean(run.target.text)}{equals}{broken}, seed 0x{run.seed:x}")
     for line in run.target.effects():
         printer.line(line)
     # The reader of a long run, or of one that stops half-way, is to know this before it starts.
@@ -356,7 +377,7 @@ def _conduct(args, run, ledger, reports, redactor):
     with tempfile.TemporaryDirectory(prefix="nvme-conform-turns-") as turns:
         run.turns = turns if run.jobs > 1 and not run.target.is_reference else None
         try:
-            bracket.Bracket(conductor, engine.Pool(run.jobs), run.restart, say).run()
+            bracket.Bracket(conductor, engine.Pool(max(run.jobs, 1 + len(run.twins))), run.restart, say).run()
         except Interrupted:
             interrupted = True
         finally:

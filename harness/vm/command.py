@@ -14,7 +14,7 @@ import traceback
 from ..runner import engine as runner_engine
 from ..runner import reports as runner_reports
 from ..runner.errors import RunnerError
-from . import (baseline, config, console, expectation, gate, gate_junit, host_story, kernel, klog, matrix, qemu,
+from . import (baseline, config, console, expectation, gate, gate_junit, host_story, kernel, matrix, qemu,
                slices, soak)
 from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
@@ -82,7 +82,9 @@ def parse(argv):
     judged.add_argument("--rerun", metavar="DIR", help="the kernel and the options of the run in DIR again, for CASE-GLOB, "
                         "or for what was not as expected there")
     how = parser.add_argument_group("how")
-    how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: guests at once")
+    how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: kernels at once")
+    how.add_argument("--guests", type=int, choices=(1, 2), help="equal guests that share the cases of a kernel out (default: 2 "
+                     "for all cases where two cores and the memory are there, else 1)")
     how.add_argument("--host", action="store_true", help="the other direction: the kernel is the "
                      "host, with nvme-cli, and connects to the reference target")
     how.add_argument("--console", action="store_true", help="the guest runs the suite itself, over loopback, and prints "
@@ -112,6 +114,14 @@ def parse(argv):
     return words
 
 
+def _num_guests(words):
+    """_num_guests returns how many guests share the cases out, None for as many as there is room for."""
+    alone = [name for name in ("bisect", "keep", "soak", "uml", "host", "console") if getattr(words, name) not in (None, False)]
+    if words.guests == 2 and alone:
+        raise GateError(f"--guests 2 shares the cases of a run out; --{alone[0]} needs one guest", EXIT_USAGE)
+    return words.guests or (1 if alone or words.cases else None)
+
+
 def _as_in(directory, parser, argv):
     """_as_in returns the options of the run in directory, where argv does not say otherwise."""
     path = os.path.join(directory, "gate.json")
@@ -137,9 +147,10 @@ def again_words(words):
     return chosen + (["--no-baseline"] if words.no_baseline else ["--baseline", os.path.abspath(words.baseline)])
 
 
-def _suite_argv(words, profile_path, directory, last):
-    argv = [sys.executable, PROGRAM, "run", *words.cases, "--profile", profile_path,
+def _suite_argv(words, guests, directory, last):
+    argv = [sys.executable, PROGRAM, "run", *words.cases, "--profile", guests[0].profile_path,
             "--output-dir", directory]
+    argv += [word for twin in guests[1:] for word in ("--twin", twin.profile_path)]
     argv += ["--seed", words.seed]
     argv += ["--timeout", words.timeout]
     argv += ["--verbose"] if words.verbose else []
@@ -168,8 +179,8 @@ def which_kernel(words):
     return chosen
 
 
-def run_suite(words, guest, directory, windows, output=None, last=()):
-    """run_suite runs `nvme-conform run` against the guest and returns its exit status.
+def run_suite(words, guests, directory, windows, output=None, last=()):
+    """run_suite runs `nvme-conform run` against the guests, which share the cases, and returns its exit status.
 
     output: a file for what the suite prints, where the reader wants to see only what is news.
     last: globs of cases to run after all others.
@@ -177,7 +188,7 @@ def run_suite(words, guest, directory, windows, output=None, last=()):
     windows.begin()
     deadline = time.monotonic() + SUITE_SECONDS
     again = shlex.join(["gate", *which_kernel(words)])
-    process = subprocess.Popen(_suite_argv(words, guest.profile_path, directory, last),
+    process = subprocess.Popen(_suite_argv(words, guests, directory, last),
                                stdin=subprocess.DEVNULL, stdout=output,
                                env=dict(os.environ, NVME_CONFORM_AGAIN=again))
     try:
@@ -205,8 +216,8 @@ def kernel_lines(report, windows, listed=False):
     """kernel_lines returns what the kernel's own voice adds, as text for a person. listed: the baseline knows it all."""
     lines = []
     for found in report.findings:
-        case = windows.case_at(found.time)
-        lines.append(f"KERNEL {'(as listed) ' if listed else ''}during {case or 'no case'}: "
+        case, where = windows.case_at(found), f" on guest-{found.twin + 1}" if found.twin else ""
+        lines.append(f"KERNEL {'(as listed) ' if listed else ''}during {case or 'no case'}{where}: "
                      f"{found.title}")
         lines += ["     " + text for text in found.lines[1:1 if listed else SHOWN_LINES]]
     if report.death:
@@ -260,15 +271,19 @@ def bisect_status(status):
     return BISECT_BROKEN + status
 
 
+def _twin(said):
+    """_twin returns the member that tells of which guest a span or a finding is; the first needs none."""
+    return {"twin": said.twin} if said.twin else {}
+
+
 def write_report(directory, words, report, windows, status, comparison=None, kinds=()):
     """write_report stores gate.json, and the kernel's words on each failed case: versions are in guest/versions.json, verdicts
     in suite/, which a soak has none of."""
     judged = words.soak is None and report.result not in (EXIT_TOOL, EXIT_USAGE)
     found = expectation.results_in(os.path.join(directory, "suite")) if judged else {}
     kept = slices.write(directory, slices.failed(found, report.findings, windows), report, windows)
-    spans = [{"case": case, "start": round(start - report.started, 3),
-              "kernel": [line.text for line in klog.between(report.lines, start, end or start)]}
-             for case, start, end in windows.spans]
+    spans = [{"case": span.case, "start": round(span.start - report.started, 3), **_twin(span),
+              "kernel": span.said(report.lines, span.end or span.start)} for span in windows.spans]
     facts = {"format": "nvme-conform-gate/1", "command": words.command, "again": again_words(words),
              "kernel": report.release, "accel": report.accel,
              "accel_reason": report.accel_reason, "suite_status": report.result,
@@ -276,7 +291,7 @@ def write_report(directory, words, report, windows, status, comparison=None, kin
              "taint_after": report.taint_after, "tlshd_alive": report.tlshd_alive,
              "death": report.death, "timings": report.timings,
              "kernel_as_expected": report.kernel_silent or bool(comparison and comparison.kernel_as_expected),
-             "findings": [{"case": windows.case_at(found.time), "near": windows.near(found.time),
+             "findings": [{"case": windows.case_at(found), "near": windows.near(found), **_twin(found),
                            "title": found.title,
                            "lines": found.lines} for found in report.findings],
              "cases": [span for span in spans if span["kernel"]], "kernel_logs": kept}
@@ -303,9 +318,11 @@ def _keep(guest):
             print(error.message, flush=True)
 
 
-def _introduce(guest):
-    print(f"Linux {guest.kernel.release} under {guest.prepared.accel.upper()} "
-          f"({guest.prepared.accel_reason.split(': ')[0]}), ready in {guest.timings['boot']:.1f} s", flush=True)
+def _introduce(*guests):
+    prepared, boot = guests[0].prepared, max(guest.timings["boot"] for guest in guests)
+    number = f", {len(guests)} guests" if len(guests) > 1 else ""
+    print(f"Linux {prepared.kernel.release} under {prepared.accel.upper()} "
+          f"({prepared.accel_reason.split(': ')[0]}){number}, ready in {boot:.1f} s", flush=True)
 
 
 def _suite_output(words, directory):
@@ -322,12 +339,12 @@ def _judge(words, request, directory):
     expected = None if words.no_baseline else expectation.Expectation(words.baseline)
     output = _suite_output(words, directory)
 
-    def runner(guest):
-        _introduce(guest)
-        last = expected.baseline.dangerous(guest.kernel.release) if expected else ()
-        status = run_suite(words, guest, suite_directory, windows, output, last)
+    def runner(*guests):
+        _introduce(*guests)
+        last = expected.baseline.dangerous(guests[0].kernel.release) if expected else ()
+        status = run_suite(words, guests, suite_directory, windows, output, last)
         if words.keep:
-            _keep(guest)
+            _keep(guests[0])
         return status
 
     try:
@@ -421,7 +438,7 @@ def _dispatch(words, directory):
         kernel=words.kernel, debs=tuple(words.deb), image=words.image, tree=words.tree,
         uml=words.uml, modules=words.modules, config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,
         accel=words.accel, directory=os.path.join(directory, "guest"), memory=words.memory,
-        append=words.append, boot_seconds=words.boot_timeout)
+        append=words.append, boot_seconds=words.boot_timeout, guests=_num_guests(words))
     if words.defect and not words.host:
         raise GateError("--defect breaks the reference target; it needs --host", EXIT_USAGE)
     if words.kernels or words.rejudge or words.merge:

@@ -95,7 +95,7 @@ class Expectation:
         if report.kernel_silent:
             return True
         return report.death is None and report.taint_after is not None and bool(report.findings) \
-            and all(self.baseline.splat_listed(near(found.time), found.lines, report.release)
+            and all(self.baseline.splat_listed(near(found), found.lines, report.release)
                     for found in report.findings)
 
     def compare(self, directory, report, near, whole, lenient):

@@ -8,14 +8,17 @@ gate() fetches and builds what is missing, boots the guest, calls the runner wit
 the kernel said meanwhile. Guest alone is for callers that want to do more with a running guest.
 """
 
+import contextlib
+import functools
 import json
+import operator
 import os
 import secrets
 import socket
 import struct
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import cache as cache_module
 from . import fetch, initramfs, kvm, modules, nvmet, profile, qemu, uml
@@ -24,6 +27,7 @@ from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
 
 ICREQ_SECONDS = 20
 KASAN_MIB = 1024    # its shadow takes an eighth, what it holds back from reuse a quarter
+GUEST_MIB = 384     # page cache and suite, beside the memory of one guest
 _ICREQ = struct.pack("<BBBBI", 0, 0, 128, 0, 128) + bytes(120)
 _ICRESP_TYPE = 1
 
@@ -47,6 +51,7 @@ class Request:
     memory: int = qemu.MEMORY_MIB
     append: str = ""
     boot_seconds: float = qemu.BOOT_SECONDS
+    guests: int = 1    # equal ones, that share the cases out; None: as many as there is room for, 1 or 2
 
 
 @dataclass
@@ -106,15 +111,43 @@ def icreq(port, seconds=ICREQ_SECONDS, address=qemu.Machine.address):
         return False
 
 
+def _has_kasan(kernel):
+    return kernel.config.get("KASAN") == "y"
+
+
+def _memory(prepared):
+    return max(prepared.request.memory, KASAN_MIB if _has_kasan(prepared.kernel) else 0)
+
+
+def free_mib():
+    """free_mib returns how much memory of this machine is free, in MiB."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def num_guests(prepared):
+    """num_guests returns how many guests a run gets: what was asked for, else 2 where each has a core and memory of its own."""
+    asked = prepared.request.guests
+    if asked is not None and (asked == 1 or not prepared.kernel.uml):
+        return asked
+    if prepared.kernel.uml:
+        if asked:
+            raise GateError("--guests: a User-Mode Linux is alone in its network; leave it out", EXIT_USAGE)
+        return 1
+    room = free_mib() // (_memory(prepared) + GUEST_MIB)
+    return 2 if len(os.sched_getaffinity(0)) >= 2 and room >= 2 else 1
+
+
 class GuestBase:
     """GuestBase is a booted guest with a run directory; used as a context manager."""
 
     skip_modules = ()
 
-    def __init__(self, prepared, forwards=(), relays=None):
+    def __init__(self, prepared, forwards=(), relays=None, twin=0):
         self.prepared = prepared
         self.kernel = prepared.kernel
-        self.directory = prepared.request.directory or tempfile.mkdtemp(prefix="nvme-conform-")
+        self.twin = twin
+        chosen = prepared.request.directory
+        self.directory = (f"{chosen}-{twin + 1}" if twin else chosen) if chosen else tempfile.mkdtemp(prefix="nvme-conform-")
         self._forwards = forwards
         self._relays = relays or {}
         self.machine = None
@@ -133,7 +166,9 @@ class GuestBase:
 
     def __enter__(self):
         try:
-            self._boot()
+            if self.machine is None:
+                self.start()
+            self._wait()
             self.ready()
         except BaseException:
             self.stop()
@@ -143,7 +178,8 @@ class GuestBase:
     def __exit__(self, *_):
         self.stop()
 
-    def _boot(self):
+    def start(self):
+        """start lets the machine boot, so that several may at the same time; the with statement waits until it has. Ended by stop()."""
         if self.kernel.uml and (self._relays or not self._forwards):
             raise GateError("a User-Mode Linux is judged as a target from outside; --host and --console need "
                             "another kernel", EXIT_USAGE)
@@ -158,26 +194,21 @@ class GuestBase:
         append = self.prepared.request.append
         if self.kernel.enforce_signatures:
             append += " module.sig_enforce=1"
-        if self._has_kasan():
+        if _has_kasan(self.kernel):
             append += " kasan_multi_shot"    # it is silent after its first report otherwise
-        start = time.monotonic()
+        self._started = time.monotonic()
         self.machine = (uml.Machine if self.kernel.uml else qemu.Machine)(qemu.Setup(
             self.kernel.vmlinux, initrd, self.directory, accel=self.prepared.accel,
-            memory=self._memory(), append=append, forwards=self._forwards,
+            memory=_memory(self.prepared), append=append, forwards=self._forwards,
             relays=self._relays, lock_debugging=self.kernel.config.get("PROVE_LOCKING") == "y"))
         self.machine.start()
+
+    def _wait(self):
         said = self.machine.wait_ready(seconds=self.prepared.request.boot_seconds).split()
-        self.timings["boot"] = time.monotonic() - start
+        self.timings["boot"] = time.monotonic() - self._started
         self.taint_at_boot = int(said[2]) if len(said) > 2 else None
         # The guest has it in memory, and it holds this run's secrets.
-        os.unlink(initrd)
-
-    def _has_kasan(self):
-        return self.kernel.config.get("KASAN") == "y"
-
-    def _memory(self):
-        least = KASAN_MIB if self._has_kasan() else 0
-        return max(self.prepared.request.memory, least)
+        os.unlink(os.path.join(self.directory, "initrd"))
 
     def _record(self):
         """_record notes where everything in the guest came from."""
@@ -232,8 +263,8 @@ class Guest(GuestBase):
 
     skip_modules = modules.HOST_ONLY
 
-    def __init__(self, prepared):
-        super().__init__(prepared, tuple(port for port, _, _ in nvmet.PORTS.values()))
+    def __init__(self, prepared, twin=0):
+        super().__init__(prepared, tuple(port for port, _, _ in nvmet.PORTS.values()), twin=twin)
         self.profile = profile.make(prepared.request.seed or secrets.token_bytes(32))
         self.profile_path = os.path.join(self.directory, "profile.json")
         self.ports = {}
@@ -283,26 +314,59 @@ class Report:
         return not self.findings and self.death is None and self.taint_before == self.taint_after
 
 
-def gate(request, runner):
-    """gate boots the requested kernel, calls runner(guest) and returns a Report."""
-    start = time.monotonic()
-    prepared = prepare(request)
-    ready_to_boot = time.monotonic()
-    with Guest(prepared) as guest:
-        report = Report(guest.kernel.release, prepared.accel, prepared.accel_reason,
-                        guest.directory, taint_before=guest.taint_at_boot)
-        running = time.monotonic()
-        report.result = runner(guest)
-        ended = time.monotonic()
-        report.taint_after = guest.taint()
-        report.tlshd_alive = guest.tlshd_alive()
-        report.death = guest.machine.death()
-        until = float("inf") if report.death else guest.log.settled()
+@dataclass
+class _End:
+    """_End is how one guest came out of a run; until is when the runner was done with it."""
+    guest: Guest
+    taint: int
+    tlshd_alive: bool
+    death: str
+    until: float
+
+
+def _end_of(guest):
+    taint, tlshd_alive, death = guest.taint(), guest.tlshd_alive(), guest.machine.death()
+    if death and guest.twin:
+        death = f"{death} ({os.path.basename(guest.directory)})"
     # How User-Mode Linux ends when it is told to is no doing of a case.
-    report.findings = guest.log.findings(end=until)
-    report.lines = guest.log.lines()
+    return _End(guest, taint, tlshd_alive, death, float("inf") if death else guest.log.settled())
+
+
+def _joined(report, ends):
+    """_joined adds to the report what the kernels of all guests said, and how each ended: one that fares badly counts for all."""
+    before = [end.guest.taint_at_boot for end in ends]
+    after = [end.taint for end in ends]
+    alive = [end.tlshd_alive for end in ends]
+    # A flag that one guest had at boot may be new on another.
+    report.taint_before = None if None in before else functools.reduce(operator.and_, before)
+    report.taint_after = None if None in after else functools.reduce(operator.or_, after)
+    report.tlshd_alive = False if False in alive else None if None in alive else True
+    report.death = "; ".join(end.death for end in ends if end.death) or None
+    report.findings = [replace(found, twin=end.guest.twin) for end in ends for found in end.guest.log.findings(end=end.until)]
+    report.lines = [replace(line, twin=end.guest.twin) for end in ends for line in end.guest.log.lines()]
+    report.timings["boot"] = max(end.guest.timings["boot"] for end in ends)
+
+
+def gate(request, runner):
+    """gate boots the requested kernel, calls runner(guest, ...) with each of its guests and returns a Report."""
+    start = time.monotonic()
+    prepared = prepare(replace(request, seed=request.seed or secrets.token_bytes(32)))
+    ready_to_boot = time.monotonic()
+    guests = [Guest(prepared, twin) for twin in range(num_guests(prepared))]
+    report = Report(prepared.kernel.release, prepared.accel, prepared.accel_reason, guests[0].directory)
+    with contextlib.ExitStack() as stack:
+        for guest in guests:
+            stack.callback(guest.stop)
+            guest.start()
+        for guest in guests:
+            stack.enter_context(guest)
+        running = time.monotonic()
+        report.result = runner(*guests)
+        ended = time.monotonic()
+        ends = [_end_of(guest) for guest in guests]
     report.started = running
-    report.timings = {"prepare": ready_to_boot - start, "run": ended - running, **guest.timings}
+    report.timings = {"prepare": ready_to_boot - start, "run": ended - running}
+    _joined(report, ends)
     return report
 
 

@@ -26,9 +26,11 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Line:
-    """Line is one line of the console; time is time.monotonic() of the host when it was read."""
+    """Line is one line of the console; time is time.monotonic() of the host when it was read, twin the guest that said it, of
+    several equal ones."""
     time: float
     text: str
+    twin: int = 0
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Finding:
     time: float
     title: str
     lines: list = field(default_factory=list)
+    twin: int = 0
 
 
 def findings(lines):

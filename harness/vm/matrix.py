@@ -13,13 +13,12 @@ from ..runner import engine, withhold
 from ..runner.catalogue import area_of
 from ..runner.matrix import WORST
 from ..runner.terminal import table
-from . import baseline, expectation, gate_junit
+from . import baseline, expectation, gate, gate_junit
 from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 FORMAT = "nvme-conform-matrix/1"
 GATE_SECONDS = 1800
 POLL_SECONDS = 0.2
-GUEST_MIB = 768    # memory and page cache of one guest with its suite
 SHORT = {"pass": "pass", "warn": "warn", "fail": "FAIL", "skip": "skip", "inconclusive": "inc.",
          "error": "ERR", "note": "note"}
 PASSED_ON = ("cache", "mirror", "accel", "seed", "timeout", "baseline", "append", "memory")
@@ -61,36 +60,36 @@ def merge(directories):
     return sorted(columns, key=lambda each: baseline.version(each["kernel"]))
 
 
-def _argv(words, program, kernel, directory):
+def _argv(words, program, kernel, directory, guests):
     argv = [sys.executable, program, "gate", *words.cases, "--kernel", kernel,
             "--output-dir", directory]
     for name in PASSED_ON:
         value = getattr(words, name)
         argv += [f"--{name}={value}"] if value not in (None, "") else []
+    argv += [f"--guests={guests}"] if guests else []
     for name in ("offline", "no_baseline", "lenient", "update_baseline", "fetch"):
         argv += ["--" + name.replace("_", "-")] if getattr(words, name) else []
     return engine.dying_with_us(argv, "TERM")
 
 
 def _jobs(words):
-    """_jobs returns how many guests run at once: each wants a core for itself and one for the suite."""
+    """_jobs returns how many kernels run at once: each guest wants a core for itself and one for the suite."""
     if words.jobs:
         return max(1, words.jobs)
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    return max(1, min((os.cpu_count() or 1) // 2, free // GUEST_MIB))
+    return max(1, min((os.cpu_count() or 1) // 2, gate.free_mib() // (words.memory + gate.GUEST_MIB)))
 
 
 class _Gate:
     """_Gate is one kernel's gate as a process."""
 
-    def __init__(self, words, program, kernel, directory):
+    def __init__(self, words, program, kernel, directory, guests):
         self.kernel = kernel
         self.directory = os.path.join(directory, kernel)
         os.makedirs(self.directory, exist_ok=True)
         self.started = time.monotonic()
         self.seconds = None
         with open(os.path.join(self.directory, "gate.txt"), "wb") as output:
-            self.process = subprocess.Popen(_argv(words, program, kernel, self.directory),
+            self.process = subprocess.Popen(_argv(words, program, kernel, self.directory, guests),
                                             stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=subprocess.STDOUT)
 
@@ -324,11 +323,13 @@ def rejudge(directory, expected, lenient):
 
 def _conduct(words, directory, program, wanted):
     waiting, running, ended, jobs = list(wanted), [], {}, _jobs(words)
+    # Side by side with others a kernel gets one guest; alone it may have the second core as well.
+    guests = words.guests or (1 if jobs > 1 else None)
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                running.append(_Gate(words, program, waiting.pop(0), directory))
-            for each in [gate for gate in running if gate.ended()]:
+                running.append(_Gate(words, program, waiting.pop(0), directory, guests))
+            for each in [one for one in running if one.ended()]:
                 running.remove(each)
                 ended[each.kernel] = column(each.kernel, each.directory, each.process.returncode,
                                             each.seconds)

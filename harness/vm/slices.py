@@ -3,8 +3,6 @@
 
 import os
 
-from . import klog
-
 DIRECTORY = "kernel"
 
 
@@ -15,7 +13,7 @@ def name_of(ident):
 
 def _reports(report, windows, ident, inside):
     """_reports returns the kernel's reports that count as the case's, but came when it had ended."""
-    return [text for found in report.findings if windows.case_at(found.time) == ident
+    return [text for found in report.findings if windows.case_at(found) == ident
             for text in ["", *found.lines] if found.lines[0] not in inside]
 
 
@@ -26,8 +24,8 @@ def write(directory, failed, report, windows):
     """
     kept = {}
     for ident in failed:
-        lines = [line.text for case, start, end in windows.spans if case == ident
-                 for line in klog.between(report.lines, start, end or float("inf"))]
+        lines = [text for span in windows.spans if span.case == ident
+                 for text in span.said(report.lines, span.end or float("inf"))]
         lines += _reports(report, windows, ident, set(lines))
         if lines:
             kept[ident] = name_of(ident)
@@ -41,4 +39,4 @@ def write(directory, failed, report, windows):
 def failed(found, findings, windows):
     """failed returns the ids of the cases that deserve a slice: a fail of either verdict, or a report of the kernel."""
     idents = [each.id for each in found.values() if "fail" in (each.behaviour, each.teardown)]
-    return list(dict.fromkeys(idents + [case for each in findings if (case := windows.case_at(each.time))]))
+    return list(dict.fromkeys(idents + [case for each in findings if (case := windows.case_at(each))]))

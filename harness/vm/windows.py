@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which case ran when: what the kernel says is laid beside it by time."""
+"""Which case ran when, on which guest: what the kernel says is laid beside it by time."""
 
 import json
 import time
+from dataclasses import dataclass
 
 from . import klog
 from .baseline import BOOT
 
 ARRIVAL_SECONDS = 5
+
+
+@dataclass
+class Span:
+    """Span is one run of a case, in the host's monotonic seconds; end is None while it goes on. twin: the guest, of several equal ones."""
+    case: str
+    start: float
+    end: float = None
+    twin: int = 0
+
+    def said(self, lines, end):
+        """said returns the text of those of the lines that its guest said from its start to end."""
+        return [line.text for line in klog.between(lines, self.start, end) if line.twin == self.twin]
 
 
 class Windows:
@@ -17,7 +31,7 @@ class Windows:
         self._path = path
         self._file = None
         self._splitter = klog.Splitter()
-        self.spans = []    # [case, start, end or None], in the host's monotonic seconds
+        self.spans = []
         self._begun = float("-inf")
 
     def begin(self):
@@ -36,33 +50,36 @@ class Windows:
     def _note(self, line):
         try:
             event = json.loads(line.text)
-            kind, case = event["event"], event.get("case")
+            kind, case, twin = event["event"], event.get("case"), event.get("twin", 0)
         except (ValueError, KeyError, TypeError, AttributeError):
             return
         if kind == "case-start":
-            self.spans.append([case, line.time, None])
-        elif kind == "verdict" and self.spans and self.spans[-1][0] == case:
-            self.spans[-1][2] = line.time
+            self.spans.append(Span(case, line.time, twin=twin))
+        elif kind == "verdict" and (of_guest := self._on(twin)) and of_guest[-1].case == case:
+            of_guest[-1].end = line.time
 
-    def near(self, moment):
-        """near returns the cases that ran, began or ended around moment: on a busy machine the lines of
-        the suite and those of the console do not arrive in the order in which they were written. BOOT stands for the boot."""
-        if moment < self._begun:
+    def _on(self, twin):
+        return [span for span in self.spans if span.twin == twin]
+
+    def near(self, said):
+        """near returns the cases that ran, began or ended on the guest of a klog.Line or Finding around its time: on a busy machine
+        the lines of the suite and those of the console do not arrive in the order in which they were written. BOOT stands for the boot."""
+        if said.time < self._begun:
             return [BOOT]
-        return [case for case, start, end in self.spans
-                if start <= moment + ARRIVAL_SECONDS and (end or moment) >= moment - ARRIVAL_SECONDS]
+        return [span.case for span in self._on(said.twin)
+                if span.start <= said.time + ARRIVAL_SECONDS and (span.end or said.time) >= said.time - ARRIVAL_SECONDS]
 
     def close(self):
         self.poll()
         if self._file:
             self._file.close()
 
-    def case_at(self, moment):
-        """case_at returns the case that ran at moment, or the last one before it, BOOT, or None.
+    def case_at(self, said):
+        """case_at returns the case that ran on the guest of a klog.Line or Finding at its time, or the last one before it, BOOT, or None.
 
         A kernel often complains after the answer is out, so the pause after a case counts as its.
         """
-        if moment < self._begun:
+        if said.time < self._begun:
             return BOOT
-        before = [case for case, start, _ in self.spans if start <= moment]
+        before = [span.case for span in self._on(said.twin) if span.start <= said.time]
         return before[-1] if before else None

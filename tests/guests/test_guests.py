@@ -271,7 +271,9 @@ class BadMiddleTest(GuestTest):
         of the guest."""
         real = command.run_suite
 
-        def run_suite(words, guest, directory, windows, output=None, last=()):
+        def run_suite(words, guests, directory, windows, output=None, last=()):
+            guest = guests[-1]
+
             def disturb():
                 events = os.path.join(directory, "events.jsonl")
                 until(lambda: os.path.exists(events) and os.path.getsize(events) > 0, 60)
@@ -285,7 +287,7 @@ class BadMiddleTest(GuestTest):
             thread = threading.Thread(target=disturb)
             thread.start()
             try:
-                return real(words, guest, directory, windows, output, last)
+                return real(words, guests, directory, windows, output, last)
             finally:
                 thread.join()
 

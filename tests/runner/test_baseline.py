@@ -141,12 +141,13 @@ class Comparing(unittest.TestCase):
         one.check_stale({"a.bad"})
         self.assertEqual(one.dangerous("7.3.4"), [])
         began = windows.Windows("/none")
-        self.assertEqual((began.near(1.0), began.case_at(1.0)), ([], None))
+        boot = klog.Finding(1.0, "WARNING: x")
+        self.assertEqual((began.near(boot), began.case_at(boot)), ([], None))
         began.begin()
-        began.spans = [["a.bad", time.monotonic(), None]]
-        self.assertEqual((began.near(1.0), began.case_at(1.0)), ([baseline.BOOT], baseline.BOOT))
-        self.assertTrue(one.splat_listed(began.near(1.0), ["at: vector_poll+0xa0"], "7.3.4"))
-        self.assertEqual(began.near(time.monotonic()), ["a.bad"])
+        began.spans = [windows.Span("a.bad", time.monotonic())]
+        self.assertEqual((began.near(boot), began.case_at(boot)), ([baseline.BOOT], baseline.BOOT))
+        self.assertTrue(one.splat_listed(began.near(boot), ["at: vector_poll+0xa0"], "7.3.4"))
+        self.assertEqual(began.near(klog.Line(time.monotonic(), "x")), ["a.bad"])
 
 
 class BadFiles(unittest.TestCase):

@@ -108,6 +108,9 @@ class WithDaemon(RunnerTest):
     """WithDaemon has the real engine and the reference target behind a socket."""
 
     DEFECTS = ()
+    # An ICReq with the PFV 1, which one case sends and no other.
+    POISON = bytes([0, 0, 128, 0, 128, 0, 0, 0, 1, 0])
+    POISONOUS = "transport.icreq/pfv-1"
 
     def setUp(self):
         super().setUp()
@@ -116,7 +119,11 @@ class WithDaemon(RunnerTest):
         made = identities.make(b"bracket")
         made.update(addr="127.0.0.1", ports={"concat": self._free_port()})
         self.made = made
-        self.daemon = daemon = subprocess.Popen([ENGINE, "target"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.daemon = self.serve(made)
+
+    def serve(self, made):
+        """serve starts a reference target with the identities and ports of `made`."""
+        daemon = subprocess.Popen([ENGINE, "target"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(daemon.stdout.close)
         self.addCleanup(daemon.wait)
         self.addCleanup(daemon.terminate)
@@ -124,6 +131,7 @@ class WithDaemon(RunnerTest):
         daemon.stdin.close()
         self.assertIn(b"listening", daemon.stdout.readline())
         threading.Thread(target=daemon.stdout.read, daemon=True).start()
+        return daemon
 
     @staticmethod
     def _free_port():
@@ -138,10 +146,6 @@ class WithDaemon(RunnerTest):
 
 class TheBracket(WithDaemon):
     """A relay that dies stands before the target."""
-
-    # An ICReq with the PFV 1, which one case sends and no other.
-    POISON = bytes([0, 0, 128, 0, 128, 0, 0, 0, 1, 0])
-    POISONOUS = "transport.icreq/pfv-1"
 
     def _mortal(self, after=0.0):
         relay = Relay(self.made["ports"]["concat"], self.POISON, after)
@@ -191,6 +195,52 @@ class TheBracket(WithDaemon):
             fails = [case["id"] for case in self.results()["cases"] if "fail" in (case["behaviour"], case["teardown"])]
             self.assertLessEqual(set(fails), {self.POISONOUS})
             self.assertEqual(done.returncode, 1 if fails else 125, done.stdout)
+
+
+class Twins(WithDaemon):
+    """Two equal targets, each a daemon of its own with a relay before it that dies and stays away."""
+
+    HARMLESS = b"no case sends this"
+    # With one case more before it, the poisonous one is the other target's.
+    SECOND = ("connect.fields/r*", "connect.fields/s*", "transport.ic*")
+    FIRST = ("connect.fields/c*", *SECOND)
+
+    def setUp(self):
+        super().setUp()
+        self.twin = {**self.made, "ports": {"concat": self._free_port()}}
+        self.serve(self.twin)
+
+    def run_with(self, poisons, *args):
+        """run_with runs cases against two relays that die of these, and come back no more."""
+        first = Relay(self.made["ports"]["concat"], poisons[0])
+        second = Relay(self.twin["ports"]["concat"], poisons[1])
+        self.addCleanup(first.die)
+        self.addCleanup(second.die)
+        twin = self.file("twin.json", json.dumps({**self.twin, "ports": {"concat": second.port}}))
+        with mock.patch("harness.runner.bracket.RETURN_SECONDS", 0.5):
+            return self.run_at(first.port, "--twin", twin, *args)
+
+    def test_the_twin_takes_over(self):
+        done = self.run_with((self.POISON, self.HARMLESS), *self.FIRST)
+        (death,) = self.results()["deaths"]
+        self.assertEqual((death["killer"], death["came_back"], death.get("twin")), ("", False, None), done.stdout)
+        self.assertIn(self.POISONOUS, death["suspects"])
+        self.assertEqual({case["behaviour"] for case in self.results()["cases"]}, {"pass"})
+        self.assertEqual(done.returncode, 125, done.stdout)
+
+    def test_it_kills_the_twin_too(self):
+        done = self.run_with((self.POISON, self.POISON), *self.FIRST)
+        (death,) = self.results()["deaths"]
+        self.assertEqual((death["killer"], death["came_back"]), (self.POISONOUS, False), done.stdout)
+        self.assertEqual(self.case(self.POISONOUS)["behaviour"], "fail")
+        self.assertEqual(done.returncode, 1, done.stdout)
+
+    def test_a_dead_twin(self):
+        done = self.run_with((self.HARMLESS, self.POISON), *self.SECOND)
+        (death,) = self.results()["deaths"]
+        self.assertEqual((death["twin"], self.POISONOUS in death["suspects"]), (1, True), done.stdout)
+        self.assertIn("twin 1 of the target stopped serving", done.stdout)
+        self.assertEqual({case["behaviour"] for case in self.results()["cases"]}, {"pass"})
 
 
 class SideBySide(WithDaemon):
@@ -261,6 +311,39 @@ class Jobs(RunnerTest):
         self.assertEqual(len(configs), 2)
         self.assertEqual(len({config["turns"] for config in configs}), 1)
         self.assertFalse(os.path.exists(configs[0]["turns"]))
+
+    def test_twins_share_the_cases(self):
+        profile = {"format": "nvme-conform-profile/1", "addr": "127.0.0.1", "ports": {"concat": 1}, "hosts": [{"hostnqn": "nqn.a"}]}
+        paths = [self.file(f"twin-{n}.json", json.dumps({**profile, "ports": {"concat": n}})) for n in range(3)]
+        configs = self._engines("--profile", paths[0], "--twin", paths[1], "--twin", paths[2])
+        dealt = {config["target"]["ports"]["concat"]: config["cases"] for config in configs}
+        self.assertEqual(sorted(dealt), [0, 1, 2])
+        self.assertEqual(sorted(sum(dealt.values(), [])), sorted(case["id"] for case in self.results()["cases"]))
+        events = [json.loads(line) for line in self.report("events.jsonl").splitlines()]
+        for kind in ("case-start", "verdict"):
+            told = {event["case"]: event.get("twin", 0) for event in events if event["event"] == kind}
+            self.assertEqual(told, {ident: twin for twin, idents in dealt.items() for ident in idents})
+        self.assertEqual({config.get("turns") for config in configs}, {None})
+
+    def test_what_two_machines_draw_may_be_the_same(self):
+        paths = [self.file(f"fresh-{n}.json", json.dumps({"format": "nvme-conform-profile/1", "hosts": [{"hostnqn": "nqn.a"}]}))
+                 for n in range(2)]
+        # Every engine of the fake says this, of whatever case.
+        fresh = [{"event": "fresh", "case": ident, "requirement": "C-001", "digest": digest, "packet": 1, "conn": 1}
+                 for ident, digest in (("timer.expires", "aa"), ("concat.replace.once", "bb"))]
+        done = self.run_suite("--profile", paths[0], "--twin", paths[1], fake={"events": fresh})
+        self.assertEqual(self.results()["observations"], [], done.stdout)
+        fresh[1]["digest"] = "aa"
+        self.run_suite("--profile", paths[0], "--twin", paths[1], fake={"events": fresh})
+        self.assertEqual([seen["count"] for seen in self.results()["observations"]], [2])
+
+    def test_a_twin_is_an_equal(self):
+        profile = {"format": "nvme-conform-profile/1", "subnqn": "nqn.s", "hosts": [{"hostnqn": "nqn.a"}]}
+        one, other = (self.file(f"{name}.json", json.dumps({**profile, "hosts": [{"hostnqn": f"nqn.{name}"}]})) for name in "ab")
+        self.assert_refused(self.run_suite("--profile", one, "--twin", other), "--twin", other, "hosts")
+        self.assert_refused(self.run_suite(*REAL, "--twin", other), "--twin", "--profile")
+        self.assert_refused(self.run_suite("--profile", one, "--twin", one, "-j", "2"), "--twin", "--jobs")
+        self.assert_refused(self.run_suite("--profile", one, "--twin", one, "--restart-command", "true"), "--restart-command")
 
     def test_a_restart_command_needs_a_real_target(self):
         self.assert_refused(self.run_suite("--restart-command", "true"), "--restart-command", "real target")

@@ -109,6 +109,29 @@ class BisectTest(CommandTest):
         self.assertIn("a bug of ours", err)
 
 
+class GuestsTest(CommandTest):
+    """How many guests a command line asks for."""
+
+    def asked(self, *argv):
+        with mock.patch.object(gate, "gate", mock.Mock(side_effect=GateError("enough"))) as called:
+            status, err, _ = self.gate("--no-baseline", *argv)
+        return called.call_args.args[0].guests if called.called else (status, err)
+
+    def test_all_cases_may_have_two(self):
+        self.assertIsNone(self.asked("--kernel", "7.3.4"))
+        self.assertEqual(self.asked("--kernel", "7.3.4", "--guests", "1"), 1)
+
+    def test_what_wants_one(self):
+        for words in (["a"], ["--keep"], ["--soak"], ["--bisect", "a"]):
+            self.assertEqual(self.asked("--kernel", "7.3.4", *words), 1)
+        self.assertEqual(self.asked("--uml", "/none"), 1)
+        self.assertEqual(self.asked("--kernel", "7.3.4", "a", "--guests", "2"), 2)
+
+    def test_two_of_what_wants_one(self):
+        status, err = self.asked("--kernel", "7.3.4", "--keep", "--guests", "2")
+        self.assertEqual((status, "--keep needs one guest" in err), (EXIT_USAGE, True))
+
+
 class SoakTest(CommandTest):
     def report(self, **members):
         return gate.Report("7.3.4", "tcg", "", self.directory, taint_before=0, taint_after=0,

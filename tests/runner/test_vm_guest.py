@@ -2,6 +2,7 @@
 """A guest seen from outside: its console, its control port, its process, its way out. No QEMU."""
 
 import base64
+import json
 import os
 import socket
 import subprocess
@@ -16,7 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 
 from harness.vm import baseline, control, gate, klog, linux_host, qemu, relay, slices, windows  # noqa: E402
-from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_TOOL, GateError  # noqa: E402
+from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_TOOL, EXIT_USAGE, GateError  # noqa: E402
 
 OOPS = """\
 [    9.1] nvmet: ctrl 1 fatal error occurred!
@@ -288,7 +289,8 @@ class SlicesTest(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
         self.windows = windows.Windows("/none")
-        self.windows.spans = [["reply.late/1", 1.0, 2.0], ["reply.mute", 3.0, 4.0], ["auth.pass", 5.0, 6.0]]
+        self.windows.spans = [windows.Span("reply.late/1", 1.0, 2.0), windows.Span("reply.mute", 3.0, 4.0),
+                              windows.Span("auth.pass", 5.0, 6.0)]
         said = [klog.Line(1.5, "[    1.5] nvmet: ctrl 1 qid 0 failure1 (3)"), *lines(OOPS, 2.2), klog.Line(5.5, "[    5.5] nvmet: fine")]
         self.report = gate.Report("7", "tcg", "", self.directory, findings=klog.findings(said), lines=said)
 
@@ -304,6 +306,31 @@ class SlicesTest(unittest.TestCase):
         self.assertIn("WARNING: CPU: 0 PID: 7 at drivers/nvme/target/auth.c:1", text)
         self.assertNotIn("fine", text)
 
+    def test_a_twin_speaks_of_its_own_cases(self):
+        # On the second guest another case ran when the first one's kernel spoke, and the other way round.
+        self.windows.spans.append(windows.Span("auth.twin", 1.0, 6.0, 1))
+        self.report.lines.append(klog.Line(5.6, "[    5.6] nvmet: of the twin", 1))
+        said = klog.Finding(5.6, "BUG: of the twin", ["BUG: of the twin"], 1)
+        self.assertEqual((self.windows.case_at(said), self.windows.near(said)), ("auth.twin", ["auth.twin"]))
+        self.assertEqual([self.windows.case_at(each) for each in self.report.findings], ["reply.late/1"])
+        self.report.findings.append(said)
+        kept = slices.write(self.directory, ["auth.twin", "auth.pass"], self.report, self.windows)
+        self.assertEqual(self.read(kept["auth.pass"]), "[    5.5] nvmet: fine\n")
+        self.assertEqual(self.read(kept["auth.twin"]), "[    5.6] nvmet: of the twin\n\nBUG: of the twin\n")
+        self.assertEqual(slices.failed({}, self.report.findings, self.windows), ["reply.late/1", "auth.twin"])
+
+    def test_windows_read_of_which_guest_a_case_is(self):
+        path = os.path.join(self.directory, "events.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            for event in ({"event": "case-start", "case": "a"}, {"event": "case-start", "case": "b", "twin": 1},
+                          {"event": "verdict", "case": "a"}, {"event": "case-start", "case": "c"},
+                          {"event": "verdict", "case": "b", "twin": 1}):
+                file.write(json.dumps(event) + "\n")
+        read = windows.Windows(path)
+        read.close()
+        self.assertEqual([(span.case, span.twin, span.end is None) for span in read.spans],
+                         [("a", 0, False), ("b", 1, False), ("c", 0, True)])
+
     def test_what_deserves_one(self):
         found = {"auth.pass": baseline.Found("auth.pass", "pass", "pass"), "reply.mute": baseline.Found("reply.mute", "pass", "fail")}
         self.assertEqual(slices.failed(found, self.report.findings, self.windows), ["reply.mute", "reply.late/1"])
@@ -317,6 +344,52 @@ class ReportTest(unittest.TestCase):
                        {"findings": [klog.Finding(1.0, "WARNING:")]}):
             with self.subTest(change):
                 self.assertFalse(gate.Report(**{**vars(report), **change}).kernel_silent)
+
+    def joined(self, *guests):
+        """joined returns the report on guests, each (taint at boot, taint, tlshd_alive, death)."""
+        report, ends = gate.Report("7", "tcg", "", "/x"), []
+        for twin, (before, after, tlshd, death) in enumerate(guests):
+            log = mock.Mock()
+            log.lines.return_value = [klog.Line(1.0, f"line of {twin}")]
+            log.findings.return_value = [klog.Finding(1.0, f"BUG: of {twin}")] if death else []
+            guest = mock.Mock(twin=twin, log=log, taint_at_boot=before, timings={"boot": 1.0 + twin})
+            ends.append(gate._End(guest, after, tlshd, death, 9.0))
+        gate._joined(report, ends)
+        return report
+
+    def test_one_of_two_guests_counts_for_both(self):
+        good = (0, 0, True, None)
+        silent = self.joined(good, good)
+        self.assertTrue(silent.kernel_silent and silent.tlshd_alive)
+        self.assertEqual([(line.twin, line.text) for line in silent.lines], [(0, "line of 0"), (1, "line of 1")])
+        self.assertEqual(silent.timings["boot"], 2.0)
+        for bad in ((0, 512, True, None), (0, None, True, None), (512, 512, True, None), (0, 0, True, "panic")):
+            with self.subTest(bad):
+                self.assertFalse(self.joined(good, bad).kernel_silent)
+                self.assertFalse(self.joined(bad, good).kernel_silent)
+        self.assertFalse(self.joined((512, 512, True, None), (0, 512, True, None)).kernel_silent)
+        self.assertIs(self.joined(good, (0, 0, False, None)).tlshd_alive, False)
+        dead = self.joined(good, (0, None, None, "panic"))
+        self.assertEqual((dead.death, dead.tlshd_alive, dead.findings[0].twin), ("panic", None, 1))
+
+    def test_how_many_guests(self):
+        kernel = mock.Mock(uml=False, config={})
+        prepared = mock.Mock(kernel=kernel, request=gate.Request(guests=None))
+        for cores, free, number in ((2, 4096, 2), (1, 4096, 1), (2, 1024, 1)):
+            with mock.patch.object(gate.os, "sched_getaffinity", lambda _, cores=cores: set(range(cores))), \
+                    mock.patch.object(gate, "free_mib", lambda free=free: free):
+                self.assertEqual(gate.num_guests(prepared), number)
+                kernel.config = {"KASAN": "y"}
+                self.assertEqual(gate.num_guests(prepared), number)
+                kernel.config = {}
+        prepared.request.guests = 1
+        self.assertEqual(gate.num_guests(prepared), 1)
+        kernel.uml, prepared.request.guests = True, None
+        self.assertEqual(gate.num_guests(prepared), 1)
+        prepared.request.guests = 2
+        with self.assertRaises(GateError) as caught:
+            gate.num_guests(prepared)
+        self.assertEqual(caught.exception.exit_status, EXIT_USAGE)
 
     def test_host_report_needs_steps(self):
         empty = linux_host.HostReport("7", "tcg", "/x", taint_before=0, taint_after=0)
