@@ -170,7 +170,7 @@ class TheBracket(WithDaemon):
     def test_a_killer_whose_own_verdict_is_a_pass(self):
         # It dies when the case is over: only running the cases one by one tells whose doing it was.
         # What follows in its group takes longer than the dying.
-        relay, restart = self._mortal(after=0.1)
+        relay, restart = self._mortal(after=0.06)
         self._only_the_killer_fails(self.run_at(relay.port, "transport.ic*", "transport.undefined-type/*", *restart))
         self.assertEqual(self.case(self.POISONOUS)["requirement"], "N-002")
 
