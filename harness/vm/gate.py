@@ -66,11 +66,14 @@ class Prepared:
     accel_reason: str
 
 
-def _kernel(request, apt):
+def _need_one_kernel(request):
     named = (request.kernel, request.debs, request.image, request.tree, request.uml)
     if sum(map(bool, named)) != 1:
         raise GateError("name one kernel: --kernel VERSION, --deb FILE..., --image FILE, --tree DIR or "
                         "--uml FILE", EXIT_USAGE)
+
+
+def _kernel(request, apt):
     if request.kernel:
         return kernel_module.from_version(apt, request.kernel)
     if request.debs:
@@ -83,6 +86,7 @@ def _kernel(request, apt):
 
 def prepare(request, programs=None):
     """prepare fetches, unpacks and builds; with everything in the cache it needs no network."""
+    _need_one_kernel(request)
     if not (request.uml or request.tree):
         fetch.need_program(qemu.QEMU, "qemu-system-x86")
     cache = cache_module.Cache(request.cache)

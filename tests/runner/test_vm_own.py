@@ -4,6 +4,7 @@
 import gzip
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -191,7 +192,7 @@ class UmlTest(DirectoryCase):
 
     def test_one_kernel_must_be_named(self):
         for request in (gate.Request(uml="x", kernel="7.3.4"), gate.Request(tree="x", image="y")):
-            self.assert_error(EXIT_USAGE, "name one kernel.*--uml", gate._kernel, request, None)
+            self.assert_error(EXIT_USAGE, "name one kernel.*--uml", gate.prepare, request)
 
     def test_only_as_a_target_from_outside(self):
         prepared = mock.Mock(kernel=mock.Mock(uml=True), request=gate.Request(directory=self.directory))
@@ -328,6 +329,7 @@ class OwnKernelTest(DirectoryCase):
             self.assertGreater(len(head), 100, name)
             self.assertIn("\n+++ b/drivers/nvme/target/", rest)
 
+    @unittest.skipUnless(shutil.which("patch"), "the program patch is not installed (Debian package patch)")
     def test_patch_comes_and_goes(self):
         self.write("source/f", "old\n")
         patch = self.write("p.patch", "why\n\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-old\n+new\n")
