@@ -192,7 +192,7 @@ class OwnKernelTest(ErrorCase):
 
     def test_one_kernel_must_be_named(self):
         for request in (gate.Request(), gate.Request(kernel="7.3.4", image="x")):
-            self.assert_error(EXIT_USAGE, "name one kernel", gate._kernel, request, None)
+            self.assert_error(EXIT_USAGE, "name one kernel", gate.prepare, request)
 
     def test_version_that_is_none(self):
         self.assert_error(EXIT_USAGE, "not a kernel version", kernel.from_version, None,
