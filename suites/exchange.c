@@ -387,6 +387,9 @@ void expect_no_tls(
 		test_violated(t, req, "the TLS handshake does not complete", "it completed");
 	else if (tester_fault(result))
 		test_error(t, "%s", err.text);
+	else if (result == NVC_E_TIMEOUT)
+		test_inconclusive(
+			t, "the handshake was neither completed nor refused: %s", err.text);
 	else if (!target_alive(host))
 		test_inconclusive(t,
 			"the handshake failed, but the target serves nobody else either: %s",

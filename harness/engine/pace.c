@@ -32,6 +32,14 @@ static bool a_wait_ran_out(const struct test *t)
 	return false;
 }
 
+bool pace_unopened(const struct test *t)
+{
+	for (size_t i = 0; i < t->num_hosts; i++)
+		if (t->hosts[i].num_unopened)
+			return true;
+	return false;
+}
+
 /* Looks once more where the last wait ran out. */
 static const struct nvc_queue_info *came_late(struct test *t, uint64_t grace)
 {

@@ -17,4 +17,8 @@ uint64_t pace_wait(const struct run_config *run, uint64_t wait);
  */
 bool pace_excuses(struct test *t, char *why, size_t size);
 
+/* pace_unopened tells whether a connection of the case was not up in its time. Nothing is left of it to look at once more, so that only a
+ * new attempt tells a target that is slow from one that is silent. */
+bool pace_unopened(const struct test *t);
+
 #endif

@@ -85,6 +85,7 @@ void test_violated(struct test *t, enum req_id req, const char *expected, const 
 		test_inconclusive(t, "%s; %s", text, why);
 		return;
 	}
+	t->answer_lost = blames && pace_unopened(t);
 	switch (row->level) {
 	case NVC_LEVEL_SHALL:
 	case NVC_LEVEL_OWN:

@@ -62,6 +62,8 @@ struct nvc_host {
 	uint32_t num_connections;
 	uint32_t num_networks; /* connections of the network, failed TLS handshakes included */
 	uint32_t num_timeouts; /* waits for the controller that ran out */
+	uint32_t
+		num_unopened; /* ... of them those of nvc_queue_open, which leave no queue to look at again */
 	/* the generated PSK in use and the one before; nvc_host_keep_psk */
 	bool has_psk, has_previous_psk;
 	struct nvc_tls_psk psk, previous_psk;

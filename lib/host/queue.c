@@ -183,6 +183,7 @@ enum nvc_result nvc_queue_open(struct nvc_host *host, const struct nvc_queue_opt
 	result = connect_stream(queue, options, err);
 	if (result != NVC_OK) {
 		host->num_timeouts += result == NVC_E_TIMEOUT;
+		host->num_unopened += result == NVC_E_TIMEOUT;
 		nvc_stream_free(queue->stream);
 		free(queue);
 		return result;

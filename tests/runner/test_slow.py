@@ -3,6 +3,7 @@
 
 import json
 import signal
+import socket
 import threading
 import time
 import unittest
@@ -54,6 +55,23 @@ class Stalling(Relay):
         super().die()
 
 
+class Swallowing(Relay):
+    """Swallowing passes nothing on of the first ClientHellos, so many as `greed`."""
+
+    HELLO = bytes([22, 3, 1])
+
+    def __init__(self, port, greed):
+        self.swallowed, self._greed = 0, greed
+        super().__init__(port, None)
+
+    def _pass(self, source, sink, poison):
+        if self.swallowed < self._greed and source.recv(len(self.HELLO), socket.MSG_PEEK) == self.HELLO:
+            self.swallowed += 1
+            while source.recv(65536):
+                pass
+        super()._pass(source, sink, poison)
+
+
 class Slow(WithDaemon):
     """The target stops again and again, or in the one moment when an answer is due."""
 
@@ -77,6 +95,21 @@ class Slow(WithDaemon):
         case = self.case(test_bracket.TheBracket.POISONOUS)
         self.assertEqual(case["behaviour"], "inconclusive", case)
         self.assertIn("slow", case["reason"])
+
+    def _shake_hands(self, greed):
+        relay = Swallowing(self.made["ports"]["concat"], greed)
+        self.addCleanup(relay.die)
+        self.run_at(relay.port, "--timeout", "1", "psk.version-1/sha256")
+        return relay.swallowed, self.case("psk.version-1/sha256")
+
+    def test_a_handshake_that_got_no_answer_is_tried_again(self):
+        # A fresh connection is prompt, and nothing is left of the first: only another attempt tells.
+        swallowed, case = self._shake_hands(1)
+        self.assertEqual((swallowed, case["behaviour"], case["answers_lost"]), (1, "pass", 1), case)
+
+    def test_one_that_never_gets_an_answer_fails(self):
+        swallowed, case = self._shake_hands(100)
+        self.assertEqual((swallowed, case["behaviour"], case["requirement"]), (5, "fail", "C-230"), case)
 
 
 class Silent(WithDaemon):
