@@ -51,8 +51,8 @@ static bool clean(const struct attempt *attempt)
 {
 	return (is(attempt->verdict, "behaviour", "pass") ||
 		       is(attempt->verdict, "behaviour", "skip")) &&
-	       !is(attempt->verdict, "teardown", "fail") &&
-	       !is(attempt->verdict, "teardown", "warn");
+	       (is(attempt->verdict, "teardown", "pass") ||
+		       is(attempt->verdict, "teardown", "none"));
 }
 
 static void forward(const struct run_config *run, const struct attempt *attempt)
