@@ -163,16 +163,28 @@ void nvc_psk_publish(struct nvc_target *target, struct psk_entry *entry)
 	target->psks = entry;
 }
 
-void nvc_psk_retire(struct nvc_target *target, const char *identity)
+/* Takes out the first generated PSK with this identity, or, without one, of this host. */
+static void take_out(struct nvc_target *target, const char *identity, const char *hostnqn)
 {
 	for (struct psk_entry *e = target->psks; e; e = e->next) {
-		if (!e->generated || strcmp(e->identity, identity) != 0)
+		if (!e->generated || (identity ? strcmp(e->identity, identity)
+					       : strcmp(e->hostnqn, hostnqn)) != 0)
 			continue;
 		nvc_target_say(target, "a generated PSK is retired");
 		unlink_entry(target, e);
 		nvc_psk_free(e);
 		return;
 	}
+}
+
+void nvc_psk_retire(struct nvc_target *target, const char *identity)
+{
+	take_out(target, identity, NULL);
+}
+
+void nvc_psk_retire_another(struct nvc_target *target, const char *hostnqn)
+{
+	take_out(target, NULL, hostnqn);
 }
 
 void nvc_psk_publish_twin(struct nvc_target *target)
@@ -184,17 +196,6 @@ void nvc_psk_publish_twin(struct nvc_target *target)
 	*twin = *target->psks;
 	twin->next = target->psks;
 	target->psks = twin;
-}
-
-void nvc_psk_retire_another(struct nvc_target *target, const char *hostnqn)
-{
-	for (struct psk_entry *e = target->psks; e; e = e->next) {
-		if (!e->generated || strcmp(e->hostnqn, hostnqn) != 0)
-			continue;
-		unlink_entry(target, e);
-		nvc_psk_free(e);
-		return;
-	}
 }
 
 void nvc_psk_expire(struct nvc_target *target, uint64_t now)
