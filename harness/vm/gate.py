@@ -333,7 +333,8 @@ def _end_of(guest):
     if death and guest.twin:
         death = f"{death} ({os.path.basename(guest.directory)})"
     # How User-Mode Linux ends when it is told to is no doing of a case.
-    return _End(guest, taint, tlshd_alive, death, float("inf") if death else guest.log.settled())
+    until = guest.log.settled() if guest.kernel.uml and not death else float("inf")
+    return _End(guest, taint, tlshd_alive, death, until)
 
 
 def _joined(report, ends):
