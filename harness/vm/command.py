@@ -497,7 +497,8 @@ def _main(argv):
     except SystemExit as end:    # argparse has said why
         return end.code
     words.command = ["nvme-conform", "gate", *argv]
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too, as `run` does: a shell without job control starts what is in its background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     return _run(words)
 
