@@ -263,6 +263,15 @@ class BadGuestTest(GuestTest):
         self.assert_one_line(err, "qemu-system-x86")
 
 
+def began(path, twin):
+    """began tells whether the events at path have the beginning of a case on this guest."""
+    if not os.path.exists(path):
+        return False
+    with open(path, encoding="utf-8") as file:
+        events = [json.loads(line) for line in file if line.endswith("\n")]
+    return any(event["event"] == "case-start" and event.get("twin", 0) == twin for event in events)
+
+
 class BadMiddleTest(GuestTest):
     """A guest that goes wrong while the suite runs is never a pass."""
 
@@ -275,8 +284,7 @@ class BadMiddleTest(GuestTest):
             guest = guests[-1]
 
             def disturb():
-                events = os.path.join(directory, "events.jsonl")
-                until(lambda: os.path.exists(events) and os.path.getsize(events) > 0, 60)
+                until(lambda: began(os.path.join(directory, "events.jsonl"), guest.twin), 60)
                 try:
                     if callable(script):
                         script(guest)
@@ -304,6 +312,18 @@ class BadMiddleTest(GuestTest):
         self.assertIn("sysrq triggered crash", facts["death"])
         self.assertTrue(facts["findings"])
         self.assertRegex(facts["findings"][0]["case"], "^auth.one-way")
+
+    def test_panic_of_one_of_two(self):
+        """The second guest dies; the first takes over what is left, and the gate is no pass."""
+        status, facts = self.judged("echo c >/proc/sysrq-trigger", "--guests", "2")
+        self.assertEqual(status, EXIT_UNEXPECTED)
+        self.assertRegex(facts["death"], r"sysrq triggered crash.* \(guest-2\)$")
+        self.assertEqual([found["twin"] for found in facts["findings"]], [1] * len(facts["findings"]))
+        self.assertRegex(facts["findings"][0]["case"], "^auth.one-way")
+        with open(self.path("suite", "results.json"), encoding="utf-8") as file:
+            results = json.load(file)
+        self.assertEqual([(death["twin"], death["killer"]) for death in results["deaths"]], [(1, "")])
+        self.assertEqual([case["id"] for case in results["cases"] if "stopped serving" in case.get("reason", "")], [])
 
     def test_hang(self):
         """A guest that stops in the middle, and a suite that would wait for it longer than a gate may."""
