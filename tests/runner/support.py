@@ -6,8 +6,10 @@ import contextlib
 import io
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,14 @@ HOSTNQN = "nqn.2014-08.org.nvmexpress:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 SECRET = "DHHC-1:00:ia6zGodOr4SEG0Zzaw398rpY0wqipUWj4jWjUh4HWUz6aQ2n:"
 PSK = "NVMeTLSkey-1:01:VRLbtnN9AQb2WXW3c9+wEf/DRLz0QuLdbYvEhwtdWwNf9LrZ:"
 REAL = ("-a", "127.0.0.1", "-n", SUBNQN, "-q", HOSTNQN)
+
+
+def free_port():
+    """free_port returns a port of 127.0.0.1 that nobody listens on, below those that the kernel gives to connections going out: one of
+    those would be taken again before the caller listens."""
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20000, 32000))) as free:
+            return free.getsockname()[1]
 
 
 def _quick_engine():

@@ -13,7 +13,7 @@ import time
 import unittest
 from unittest import mock
 
-from support import REAL, ROOT, RunnerTest
+from support import REAL, ROOT, RunnerTest, free_port
 
 ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
 PROGRAM = os.path.join(ROOT, "harness", "nvme-conform")
@@ -117,7 +117,7 @@ class WithDaemon(RunnerTest):
         if not os.access(ENGINE, os.X_OK):
             self.skipTest("the engine is not built")
         made = identities.make(b"bracket")
-        made.update(addr="127.0.0.1", ports={"concat": self._free_port()})
+        made.update(addr="127.0.0.1", ports={"concat": free_port()})
         self.made = made
         self.daemon = self.serve(made)
 
@@ -132,11 +132,6 @@ class WithDaemon(RunnerTest):
         self.assertIn(b"listening", daemon.stdout.readline())
         threading.Thread(target=daemon.stdout.read, daemon=True).start()
         return daemon
-
-    @staticmethod
-    def _free_port():
-        with socket.create_server(("127.0.0.1", 0)) as chosen:
-            return chosen.getsockname()[1]
 
     def run_at(self, port, *args):
         """run_at runs cases against what listens at port."""
@@ -207,7 +202,7 @@ class Twins(WithDaemon):
 
     def setUp(self):
         super().setUp()
-        self.twin = {**self.made, "ports": {"concat": self._free_port()}}
+        self.twin = {**self.made, "ports": {"concat": free_port()}}
         self.serve(self.twin)
 
     def run_with(self, poisons, *args):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unittest
 
-from support import COMMAND, HOSTNQN, REAL, ROOT, SECRET, SUBNQN, RunnerTest
+from support import COMMAND, HOSTNQN, REAL, ROOT, SECRET, SUBNQN, RunnerTest, free_port
 
 ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
 BUILT = unittest.skipUnless(os.access(ENGINE, os.X_OK), f"the engine is not built: {ENGINE}")
@@ -27,19 +27,13 @@ def may_capture():
         return False
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 class Refused(RunnerTest):
     def test_needs_a_target_on_the_network(self):
         self.assert_refused(self.run_suite("--capture-interface", "lo"), "--capture-interface", "-a")
 
     @BUILT
     def test_no_such_interface(self):
-        done = self.run_suite(*REAL, "-s", free_port(), "--capture-interface", "nonesuch0", CASE, env={"NVME_CONFORM_ENGINE": ENGINE})
+        done = self.run_suite(*REAL, "-s", str(free_port()), "--capture-interface", "nonesuch0", CASE, env={"NVME_CONFORM_ENGINE": ENGINE})
         self.assert_refused(done, "nonesuch0")
 
     @BUILT
@@ -70,7 +64,7 @@ def is_up(name):
 class Live(RunnerTest):
     def setUp(self):
         super().setUp()
-        self.port = free_port()
+        self.port = str(free_port())
         self.daemon = subprocess.Popen(
             [sys.executable, COMMAND, "target", "-a", "127.0.0.1", "-s", self.port, "-q", HOSTNQN, "-S", f"@{self.file('secret', SECRET)}"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment(extra={"NVME_CONFORM_ENGINE": ENGINE}))

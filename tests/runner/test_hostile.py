@@ -13,13 +13,11 @@ import threading
 import time
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+from support import HOSTNQN, PSK, ROOT, SECRET, free_port
+
 ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
 PROGRAM = os.path.join(ROOT, "harness", "nvme-conform")
-SECRET = "DHHC-1:00:ia6zGodOr4SEG0Zzaw398rpY0wqipUWj4jWjUh4HWUz6aQ2n:"
-PSK = "NVMeTLSkey-1:01:VRLbtnN9AQb2WXW3c9+wEf/DRLz0QuLdbYvEhwtdWwNf9LrZ:"
 SUBNQN = "nqn.2014-08.org.nvmexpress:nvme-conform:hostile"
-HOSTNQN = "nqn.2014-08.org.nvmexpress:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 ICRESP = bytes([1, 0, 128, 0, 128, 0, 0, 0]) + bytes(4) + (65536).to_bytes(4, "little") + bytes(112)
 
 
@@ -75,12 +73,6 @@ def good_until_connect(peer):
     peer.sendall(ICRESP)
     connect = read_pdu(peer)
     peer.sendall(capsule_resp(int.from_bytes(connect[10:12], "little"), result=1 | 1 << 17))
-
-
-def free_port():
-    """free_port returns a port nobody listens on; whoever takes it next must be quick."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 @contextlib.contextmanager
