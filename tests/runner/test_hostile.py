@@ -81,18 +81,19 @@ def reference_target(*extra):
     port = free_port()
     environment = dict(os.environ, NVME_CONFORM_ENGINE=ENGINE, NVME_CONFORM_DHCHAP_SECRET=SECRET)
     daemon = subprocess.Popen([sys.executable, PROGRAM, "target", "-a", "127.0.0.1", "-s", str(port), "-n", SUBNQN, "-q", HOSTNQN, *extra],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment)
     try:
-        line = "before the first"
-        while line and not line.startswith("listening"):
-            line = daemon.stdout.readline() if select.select([daemon.stdout], [], [], 60)[0] else ""
+        line = b"before the first"
+        # Without a buffer: select knows nothing of a line that readline took along with the one before.
+        while line and not line.startswith(b"listening"):
+            line = daemon.stdout.readline() if select.select([daemon.stdout], [], [], 60)[0] else b""
         if not line:
             raise AssertionError("the daemon does not listen")
         # What it says later is of no interest, but must not fill the pipe.
         threading.Thread(target=daemon.stdout.read, daemon=True).start()
         yield port
         if daemon.poll() is not None:
-            raise AssertionError(f"the daemon ended with {daemon.returncode}: {daemon.stderr.read()}")
+            raise AssertionError(f"the daemon ended with {daemon.returncode}: {daemon.stderr.read().decode()}")
     finally:
         daemon.terminate()
         try:
