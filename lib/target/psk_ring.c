@@ -163,12 +163,11 @@ void nvc_psk_publish(struct nvc_target *target, struct psk_entry *entry)
 	target->psks = entry;
 }
 
-/* Takes out the first generated PSK with this identity, or, without one, of this host. */
-static void take_out(struct nvc_target *target, const char *identity, const char *hostnqn)
+/* Takes out the first generated PSK whose identity, or whose host, is `name`. */
+static void take_out(struct nvc_target *target, bool by_host, const char *name)
 {
 	for (struct psk_entry *e = target->psks; e; e = e->next) {
-		if (!e->generated || (identity ? strcmp(e->identity, identity)
-					       : strcmp(e->hostnqn, hostnqn)) != 0)
+		if (!e->generated || strcmp(by_host ? e->hostnqn : e->identity, name) != 0)
 			continue;
 		nvc_target_say(target, "a generated PSK is retired");
 		unlink_entry(target, e);
@@ -179,12 +178,12 @@ static void take_out(struct nvc_target *target, const char *identity, const char
 
 void nvc_psk_retire(struct nvc_target *target, const char *identity)
 {
-	take_out(target, identity, NULL);
+	take_out(target, false, identity);
 }
 
 void nvc_psk_retire_another(struct nvc_target *target, const char *hostnqn)
 {
-	take_out(target, NULL, hostnqn);
+	take_out(target, true, hostnqn);
 }
 
 void nvc_psk_publish_twin(struct nvc_target *target)
