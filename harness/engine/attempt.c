@@ -236,6 +236,7 @@ enum nvc_result attempt_batch(const struct run_config *run, const struct instanc
 	size_t num, struct attempt *out, struct nvc_error *err)
 {
 	FILE *file = event_file(err);
+	struct check_view view;
 	unsigned int limit = 0;
 	bool whole = true;
 
@@ -250,12 +251,16 @@ enum nvc_result attempt_batch(const struct run_config *run, const struct instanc
 	current.instances = instances;
 	current.num = num;
 	current.how = (struct test_how){.out = fileno(file), .last_attempt = true, .shared = true};
-	/* Check's word on the process is not needed: the marks say how far it came. */
-	run_under_check(run_batch_in_child, limit);
+	view = run_under_check(run_batch_in_child, limit);
 	rewind(file);
 	for (size_t i = 0; i < num && whole; i++)
 		whole = read_one(file, &out[i]);
 	fclose(file);
+	/* The marks say how far it came. What is wrong behind the last one, such as a leak that a sanitizer found, may be anybody's. */
+	for (size_t i = 0; i < num && whole && view.result != CK_PASS; i++) {
+		attempt_drop(&out[i]);
+		out[i].lines = json_array();
+	}
 	return NVC_OK;
 }
 

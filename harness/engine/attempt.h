@@ -25,7 +25,8 @@ enum nvc_result attempt_run(const struct run_config *run, const struct instance 
 /*
  * attempt_batch runs `num` cases one after the other in one process, which costs a fifth of as many processes, and tells no
  * conversation. `out` has room for `num`. Where the process did not get to the end of a case, its attempt has no verdict, nor have those
- * behind it: a process which others have used never judges the one that died in it. NVC_E_SYSTEM as above.
+ * behind it: a process which others have used never judges the one that died in it. Where it came to the end of all and then failed, none
+ * has. NVC_E_SYSTEM as above.
  */
 enum nvc_result attempt_batch(const struct run_config *run, const struct instance *const *instances,
 	size_t num, struct attempt *out, struct nvc_error *err);

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +28,12 @@ SELF(later, test_judged(t, REQ_C_001, "fine"))
 SELF(first, if (somebody_ran) raise(SIGKILL); else test_judged(t, REQ_C_001, "fine"))
 SELF(differs, if (somebody_ran) test_violated(t, REQ_C_001, "to be alone", "somebody ran before");
 	else test_judged(t, REQ_C_001, "fine"))
+
+#ifdef NVC_EXIT_HANDLERS
+static void *volatile lost;
+SELF(leaks, for (int i = 0; i < 20; i++) lost = malloc(77); lost = NULL;
+	test_judged(t, REQ_C_001, "fine"))
+#endif
 
 /* What the engine said of each of `cases`, in one string: "self.good pass\nself.bad fail\n"; *log gets all its events. */
 static const char *verdicts(json_t *config, json_t **log)
@@ -127,6 +134,19 @@ START_TEST(what_is_not_the_same_alone_is_an_error)
 }
 END_TEST
 
+#ifdef NVC_EXIT_HANDLERS
+/* The process says so when all its cases have passed, and not which of them it was. */
+START_TEST(what_leaks_is_found_among_others)
+{
+	json_t *log;
+
+	ck_assert_str_eq(verdicts(CASES(8, "self.good", "self.leaks", "self.later"), &log),
+		"self.good pass\nself.leaks error\nself.later pass\n");
+	json_decref(log);
+}
+END_TEST
+#endif
+
 START_TEST(a_failure_tells_its_conversation)
 {
 	json_t *log;
@@ -169,6 +189,9 @@ int main(void)
 	tcase_add_test(tc, what_dies_takes_nobody_along);
 	tcase_add_test(tc, what_dies_of_others_is_judged_alone);
 	tcase_add_test(tc, what_is_not_the_same_alone_is_an_error);
+#ifdef NVC_EXIT_HANDLERS
+	tcase_add_test(tc, what_leaks_is_found_among_others);
+#endif
 	tcase_add_test(tc, a_failure_tells_its_conversation);
 	tcase_add_test(tc, what_needs_its_process_is_refused);
 	suite_add_tcase(suite, tc);
