@@ -113,6 +113,10 @@ void test_error(struct test *t, const char *format, ...) __attribute__((format(p
 void test_answer_lost(struct test *t, enum req_id req, const char *expected, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
 
+/* test_completion_lost says the same of a completion that is not judged, but needed to go on: INCONCLUSIVE when it never comes. */
+void test_completion_lost(struct test *t, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* test_observed puts something on record which no requirement forbids (level "implementation-defined"). */
 void test_observed(struct test *t, enum req_id req, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

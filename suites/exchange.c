@@ -177,11 +177,16 @@ void send_success2(struct test *t, struct nvc_auth *auth)
 void send_failure2(struct test *t, struct nvc_auth *auth, uint8_t rcodeex)
 {
 	struct nvc_error err = {0};
+	enum nvc_result result;
 
-	if (test_running(t)) {
-		test_step(t, "send AUTH_Failure2 RCODEEX %02Xh", rcodeex);
-		sent(t, auth, "AUTH_Failure2", nvc_auth_send_failure2(auth, rcodeex, &err), &err);
-	}
+	if (!test_running(t))
+		return;
+	test_step(t, "send AUTH_Failure2 RCODEEX %02Xh", rcodeex);
+	result = nvc_auth_send_failure2(auth, rcodeex, &err);
+	/* The end of the connection is due next, and may overtake the completion. */
+	if (result == NVC_E_CLOSED)
+		test_completion_lost(t, "AUTH_Failure2: %s", err.text);
+	sent(t, auth, "AUTH_Failure2", result, &err);
 }
 
 void send_message(struct test *t, struct nvc_auth *auth, struct nvc_slice message)

@@ -134,6 +134,14 @@ void test_answer_lost(
 	STOP_WITH(VERDICT_FAIL, req, expected);
 }
 
+void test_completion_lost(struct test *t, const char *format, ...)
+{
+	if (!test_running(t))
+		return;
+	t->answer_lost = true;
+	STOP_WITH(VERDICT_INCONCLUSIVE, REQ_NONE, "");
+}
+
 void test_observed(struct test *t, enum req_id req, const char *format, ...)
 {
 	char text[320];
