@@ -4,6 +4,7 @@
 import json
 import os
 
+from fake_engine import LIST
 from support import RunnerTest
 
 KILL = {"behaviour": "fail", "requirement": "C-205", "expected": "Success1", "seen": "AUTH_Failure1 CONCAT_MISMATCH"}
@@ -17,11 +18,12 @@ UNKILLED = {"auth.pair/*": "rows to come", "timer.*": "rows to come"}
 
 
 class Matrix(RunnerTest):
-    def matrix(self, *args, defects=DEFECTS, expected=EXPECTED, unkilled=UNKILLED, cases=None, equivalent=None, reached=None):
+    def matrix(self, *args, defects=DEFECTS, expected=EXPECTED, unkilled=UNKILLED, cases=None, equivalent=None, reached=None,
+               listed=LIST):
         done = self.invoke("defects", "-o", "json", "-j2", "--expected", self.file("e.json", json.dumps(expected)),
                            "--unkilled", self.file("u.json", json.dumps(unkilled)),
                            "--equivalent", self.file("q.json", json.dumps(equivalent or {})), *args,
-                           fake={"defects": defects, "cases": cases or {}, "reached": reached or {}})
+                           fake={"defects": defects, "cases": cases or {}, "reached": reached or {}, "list": listed})
         self.status = done.returncode
         self.assertEqual(done.stderr, "")
         data = json.loads(done.stdout)
@@ -94,6 +96,14 @@ class Matrix(RunnerTest):
 
     def test_named_defect_without_expectation(self):
         self.assert_hole("defect", "free-sq-on-success", "does not say which case", expected={})
+
+    def test_generic_defect_needs_no_expectation(self):
+        row = {"defect": {"name": "row-7-zero", "text": "Row 7 is 0", "requirement": "C-001", "origin": "generic", "rule": "row-7",
+                          "named": True}}
+        noticed = {**DEFECTS, "row-7-zero": {"cases": {"concat.replace.once": KILL}}}
+        data = self.matrix(listed=[*LIST, row], defects=noticed)
+        self.assertEqual((self.status, data["holes"]), (0, []))
+        self.assert_hole("defect", "row-7-zero: no case notices it", listed=[*LIST, row])
 
     def test_case_that_no_defect_fails(self):
         self.assert_hole("case", "timer.expires", unkilled={"auth.pair/*": "r"})

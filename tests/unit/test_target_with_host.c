@@ -85,14 +85,9 @@ END_TEST
 static bool needs_more(const char *defect)
 {
 	static const char *const names[] = {
-		"shared-secret-strip-zeros",  /* a shared secret that begins with 00h */
-		"failure1-keeps-association", /* hidden while the admin queue's own end is seen */
-		"host-lockout",	     /* a host that leaves before Success2 and comes back */
-		"subsystem-as-host", /* a host named as the subsystem */
-		"psk-ke-only",	     /* a ClientHello by hand */
-		"tls12-accepted",    /* a TLS client of another version */
-		"stale-ks-length",   /* a host that is free to choose its group */
-		"alloc-host-length", /* a length beyond every transfer */
+		"shared-secret-strip-zeros", /* a shared secret that begins with 00h */
+		"stale-ks-length",	     /* a host that is free to choose its group */
+		"alloc-host-length",	     /* a length beyond every transfer */
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -101,13 +96,19 @@ static bool needs_more(const char *defect)
 	return false;
 }
 
-START_TEST(every_named_defect_spoils_a_story)
+/* Whether an implementation had it: what is only a rule broken in its own way, as the generated ones are, is left to the suites. */
+static bool is_history(const struct nvc_target_defect *defect)
+{
+	return strcmp(defect->origin, "generated") != 0 && strcmp(defect->origin, "generic") != 0;
+}
+
+START_TEST(every_bug_of_history_spoils_a_story)
 {
 	struct nvc_target_defect defect;
 	size_t story = 0;
 
 	ck_assert(nvc_target_defect_at((size_t)_i, &defect));
-	if (strcmp(defect.origin, "generated") == 0 || needs_more(defect.name))
+	if (!is_history(&defect) || needs_more(defect.name))
 		return;
 	while (story < NUM_STORIES && !tell(story, defect.name))
 		story++;
@@ -153,7 +154,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, clean_target_lives_through, 0, NUM_STORIES);
-	tcase_add_loop_test(tc, every_named_defect_spoils_a_story, 0, num_named);
+	tcase_add_loop_test(tc, every_bug_of_history_spoils_a_story, 0, num_named);
 	tcase_add_test(tc, free_sq_on_success);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
