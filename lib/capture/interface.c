@@ -5,7 +5,7 @@
 
 #include "capture/frame.h"
 
-enum { SNAP_LEN = 262144, KERNEL_BUFFER = 32 << 20 };
+enum { SNAP_LEN = 262144, KERNEL_BUFFER = 16 << 20 };
 
 static enum nvc_result refuse(
 	const char *name, int status, struct pcap *pcap, struct nvc_error *err)

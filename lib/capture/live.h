@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The packets of an interface, taken through libpcap: the kernel collects them while something else goes on. */
+/* The packets of an interface, taken through libpcap by a process of its own while something else goes on. */
 #ifndef NVC_CAPTURE_LIVE_H
 #define NVC_CAPTURE_LIVE_H
 
@@ -9,7 +9,8 @@ struct nvc_live;
 
 /* nvc_live_open begins to take what `filter` (pcap-filter(7)) lets through on `interface`, and keeps at most `limit` bytes of
  * it. NULL with `err` filled: NVC_E_INVALID when there is no such interface, it must not be used, or its link type is not
- * understood. A process forked afterwards must leave it alone. */
+ * understood; NVC_E_SYSTEM when there is no process for it. A process forked afterwards must leave it alone. Where its process ends
+ * too early, no further packet comes. */
 struct nvc_live *nvc_live_open(
 	const char *interface, const char *filter, size_t limit, struct nvc_error *err);
 

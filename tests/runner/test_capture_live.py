@@ -2,6 +2,7 @@
 """Captures taken from an interface, with the real engine on both sides; skipped, with the reason, where it is not built or the
 machine does not let us capture."""
 
+import contextlib
 import json
 import os
 import select
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import unittest
 
 from support import COMMAND, HOSTNQN, REAL, ROOT, SECRET, SUBNQN, RunnerTest, free_port
@@ -27,6 +29,32 @@ def may_capture():
         return False
 
 
+def order(port, directory):
+    """order is what the runner tells the engine, for one case and the packets of lo."""
+    host = {"hostnqn": HOSTNQN, "hostid": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "hash": None, "dhgroup": None,
+            "dhchap_secret": SECRET, "dhchap_ctrl_secret": None}
+    return json.dumps({"cases": [CASE], "captures": {"mode": "all", "directory": directory, "interface": "lo"},
+                       "target": {"format": "nvme-conform-profile/1", "subnqn": SUBNQN, "addr": "127.0.0.1", "psks": [],
+                                  "ports": {"concat": port}, "hosts": [host]}})
+
+
+def children(pid):
+    """children returns the pids of the processes that a process has started and that still run."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def within(seconds, true):
+    """within waits until `true` is, and tells whether it came to be."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(true())
+
+
 class Refused(RunnerTest):
     def test_needs_a_target_on_the_network(self):
         self.assert_refused(self.run_suite("--capture-interface", "lo"), "--capture-interface", "-a")
@@ -39,12 +67,8 @@ class Refused(RunnerTest):
     @BUILT
     @unittest.skipUnless(os.geteuid() == 0, "only root can give up the permission to capture")
     def test_not_permitted(self):
-        config = {"cases": [CASE], "captures": {"mode": "all", "directory": self.path("captures"), "interface": "lo"},
-                  "target": {"format": "nvme-conform-profile/1", "subnqn": SUBNQN, "addr": "127.0.0.1", "psks": [],
-                             "ports": {"concat": 1}, "hosts": [{"hostnqn": HOSTNQN, "hostid": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
-                             "hash": None, "dhgroup": None, "dhchap_secret": SECRET, "dhchap_ctrl_secret": None}]}}
         done = subprocess.run(["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", ENGINE, "run"],
-                              input=json.dumps(config), text=True, capture_output=True, timeout=60, check=False)
+                              input=order(1, self.path("captures")), text=True, capture_output=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1)
         self.assertIn("interface lo: capturing is not permitted; it takes root, or CAP_NET_RAW", done.stderr)
@@ -80,12 +104,12 @@ class Live(RunnerTest):
             self.daemon.wait()
         self.daemon.stdout.close()
 
-    def captured(self, *args):
-        """captured runs the case against the daemon and returns its capture as bytes, and what replay says of it."""
+    def captured(self, *args, case=CASE):
+        """captured runs a case against the daemon and returns its capture as bytes, and what replay says of it."""
         done = self.run_suite("-a", "127.0.0.1", "-s", self.port, "-n", SUBNQN, "-q", HOSTNQN, "-S", f"@{self.path('secret')}", "--concat",
-                              CASE, "--captures", "all", *args, env={"NVME_CONFORM_ENGINE": ENGINE})
+                              case, "--captures", "all", *args, env={"NVME_CONFORM_ENGINE": ENGINE})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        path = os.path.join(self.reports, "captures", f"{CASE}.pcapng")
+        path = os.path.join(self.reports, "captures", f"{case.replace('/', '_')}.pcapng")
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
         with open(path, "rb") as file:
             return file.read(), self.invoke("replay", path, env={"NVME_CONFORM_ENGINE": ENGINE})
@@ -99,6 +123,43 @@ class Live(RunnerTest):
         # Linux's own: the timestamp option in every segment, which what is drawn does not have.
         self.assertIn(bytes.fromhex("0101080a"), data)
         self.assertNotIn(b"drawn from the streams", data)
+
+    def test_a_long_case_loses_nothing(self):
+        data, judged = self.captured("--capture-interface", "lo", case="replace.repeats/10")
+        self.assertEqual(judged.returncode, 0, judged.stdout + judged.stderr)
+        self.assertNotIn(b"packets of the interface are missing", data)
+
+    def test_collector_that_ends_too_early(self):
+        with self.engine(int(self.port)) as engine:
+            self.assertTrue(select.select([engine.stdout], [], [], 20)[0], "the run does not begin")
+            os.kill(self.collector(engine), signal.SIGKILL)
+            self.assertIn('"behaviour":"pass"', engine.communicate(timeout=60)[0])
+        with open(self.path("captures", f"{CASE}.pcapng"), "rb") as file:
+            self.assertIn(b"interface lo showed no packet of this case", file.read())
+
+    def test_collector_ends_with_the_engine(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent, self.engine(silent.getsockname()[1]) as engine:
+            collector = self.collector(engine)
+            engine.kill()
+            self.assertTrue(within(10, lambda: not os.path.exists(f"/proc/{collector}")))
+
+    def collector(self, engine):
+        """collector is the first process that the engine starts."""
+        self.assertTrue(within(10, lambda: children(engine.pid)))
+        return children(engine.pid)[0]
+
+    @contextlib.contextmanager
+    def engine(self, port):
+        """engine runs the case against a port."""
+        os.mkdir(self.path("captures"))
+        with subprocess.Popen([ENGINE, "run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as engine:
+            engine.stdin.write(order(port, self.path("captures")))
+            engine.stdin.close()
+            engine.stdin = None
+            try:
+                yield engine
+            finally:
+                engine.kill()
 
     def test_an_interface_that_shows_nothing_is_said(self):
         name = next((name for _, name in socket.if_nameindex() if name != "lo" and is_up(name)), None)
