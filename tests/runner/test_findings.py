@@ -68,6 +68,23 @@ class Findings(unittest.TestCase):
                    if re.search("fail|warn", verdict[0]) and verdict[1] not in named}
         self.assertEqual(missing, set())
 
+    def test_the_kernels_of_a_line_are_those_that_have_it(self):
+        with open(MATRIX, encoding="utf-8") as file:
+            kernels = json.load(file)["kernels"]
+        checked = 0
+        for text in findings().values():
+            for row in rows(text):
+                ended, begun = (re.match(word + r" (\d[\d.]*\d)", row[-2]) for word in ("to", "from"))
+                patterns = [name for name in re.findall("`([^`]+)`", row[0]) if "." in name]
+                bad = [kernel["kernel"] for kernel in kernels if any(
+                    re.search("fail|warn", verdict[0]) for case, verdict in kernel["verdicts"].items()
+                    if any(fnmatch.fnmatchcase(case, pattern) or case.startswith(pattern + "/") for pattern in patterns))]
+                if bad and (ended or begun) and not any(pattern.endswith(".*") for pattern in patterns):
+                    self.assertEqual(bad[-1], ended[1] if ended else kernels[-1]["kernel"], row)
+                    self.assertIn(begun[1] if begun else bad[0], bad[0], row)
+                    checked += 1
+        self.assertGreater(checked, 10)
+
     def test_every_entry_of_the_baseline_has_a_line(self):
         named = requirements_in(page())
         known = catalogue.read(engine.list_objects()).cases
