@@ -97,7 +97,7 @@ static void feed_tls(struct nvc_link *link, struct nvc_slice bytes)
 		if (nvc_tls_server_established(link->tls))
 			tell_end(link, NVC_END_TLS_ALERT);
 		link->failed = true;
-	} else if (closed) {
+	} else if (closed && !link->accept.half_open) {
 		tell_end(link, NVC_END_CLOSE_NOTIFY);
 	}
 }
@@ -118,7 +118,7 @@ void nvc_link_feed(struct nvc_link *link, struct nvc_slice bytes)
 
 void nvc_link_peer_ended(struct nvc_link *link, enum nvc_end how)
 {
-	if (link->end != NVC_END_OPEN)
+	if (link->end != NVC_END_OPEN || (how == NVC_END_FIN && link->accept.half_open))
 		return;
 	tell_end(link, how);
 	if (how == NVC_END_RST)

@@ -23,6 +23,8 @@ struct nvc_tls_accept {
 	bool early_data;     /* take data that comes before the handshake is complete */
 	bool psk_ke;	     /* take psk_ke where a host offers nothing else */
 	bool nul_identities; /* take a NUL at the end of an identity for none */
+	bool half_open;	     /* go on when the peer has ended its side, over TLS or in clear */
+	bool no_key_update;  /* take a KeyUpdate for the end of the connection */
 	/* Finds the TLS PSK of `identity`; false refuses the handshake. `hash_id` (1, 2) decides the suite. */
 	bool (*find_psk)(
 		void *conn, const char *identity, struct nvc_secret *psk, uint8_t *hash_id);

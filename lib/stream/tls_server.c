@@ -21,6 +21,7 @@ struct nvc_tls_server {
 	bool early_data_ended; /* with accept.early_data */
 	bool nul;	       /* the identity chosen ends with one */
 	bool established;
+	bool key_update; /* with accept.no_key_update: one came */
 	bool peer_closed;
 	bool failed;
 	bool closed;
@@ -151,6 +152,18 @@ static void make_shared(void)
 	OPENSSL_atexit(free_shared);
 }
 
+static void on_message(
+	int sent, int version, int content_type, const void *bytes, size_t len, SSL *ssl, void *arg)
+{
+	struct nvc_tls_server *tls = SSL_get_app_data(ssl);
+
+	(void)version;
+	(void)arg;
+	if (!sent && content_type == SSL3_RT_HANDSHAKE && len &&
+		*(const uint8_t *)bytes == SSL3_MT_KEY_UPDATE)
+		tls->key_update = true;
+}
+
 struct nvc_tls_server *nvc_tls_server_new(const struct nvc_tls_accept *accept, void *conn)
 {
 	struct nvc_tls_server *tls = calloc(1, sizeof(*tls));
@@ -172,6 +185,8 @@ struct nvc_tls_server *nvc_tls_server_new(const struct nvc_tls_accept *accept, v
 		SSL_set_max_early_data(tls->ossl.ssl, NVC_TLS_RECORD_MAX);
 		SSL_set_options(tls->ossl.ssl, SSL_OP_NO_ANTI_REPLAY);
 	}
+	if (accept->no_key_update)
+		SSL_set_msg_callback(tls->ossl.ssl, on_message);
 	if (accept->psk_ke)
 		SSL_set_options(tls->ossl.ssl, SSL_OP_ALLOW_NO_DHE_KEX);
 	SSL_set_accept_state(tls->ossl.ssl);
@@ -258,6 +273,8 @@ static enum nvc_result decrypt(struct nvc_tls_server *tls)
 		if (!keep(tls, plain, num))
 			return fail(tls);
 	why = SSL_get_error(tls->ossl.ssl, 0);
+	if (tls->key_update)
+		return fail(tls);
 	if (why == SSL_ERROR_ZERO_RETURN)
 		tls->peer_closed = true;
 	else if (why != SSL_ERROR_WANT_READ)

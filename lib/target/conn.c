@@ -127,6 +127,8 @@ static struct nvc_tls_accept on_tls(void *self)
 		accept.nul_identities = !KEPT(conn->target, PSK_NUL);
 		accept.psk_ke = !KEPT(conn->target, PSK_KE);
 		accept.early_data = !KEPT(conn->target, EARLY_DATA);
+		accept.half_open = !KEPT(conn->target, HOST_END);
+		accept.no_key_update = !KEPT(conn->target, KEY_UPDATE);
 	}
 
 	if ((accept.policy == NVC_TLS_REQUIRED && !KEPT(conn->target, PORT_TLS)) ||

@@ -65,6 +65,9 @@ struct psk_entry *nvc_psk_make(struct conn *conn, const struct transaction *tx)
 		params.subnqn = nvc_slice_str(controller->subsystem->nqn);
 		entry = make_entry(
 			target, &params, controller->hostnqn, controller->subsystem->nqn);
+		if (entry)
+			entry->tls_psk.data[0] =
+				(uint8_t)FIELD(target, PSK_VALUE, entry->tls_psk.data[0]);
 	}
 	nvc_secret_wipe(&psk);
 	if (!entry)
