@@ -38,9 +38,10 @@ enum need {
 
 /* What may become of the connection under test once the point has been made (DESIGN: the teardown verdict). */
 enum teardown {
-	TEARDOWN_ANY = 0, /* the requirement says nothing; nothing is judged */
-	TEARDOWN_USABLE,  /* still open, and a command on it is answered */
-	TEARDOWN_CLOSED,  /* ended by the target within the bound, by FIN, RST or close_notify */
+	TEARDOWN_STATED = 0, /* what the catalogue says of the first requirement */
+	TEARDOWN_USABLE,     /* still open, and a command on it is answered */
+	TEARDOWN_CLOSED,     /* ended by the target within the bound, by FIN, RST or close_notify */
+	TEARDOWN_ANY, /* the case leaves its connection where nothing is stated; nothing is judged */
 };
 
 struct test; /* one running case: the engine's side of it */

@@ -302,7 +302,7 @@ CASE(admin_lost, .id = "failure.admin-connection-lost",
 CASE(reset, .id = "failure.controller-reset",
 	.title =
 		"A controller reset in the middle of a re-authentication leaves the target serving",
-	.checks = {REQ_C_185, REQ_C_070}, .needs = NEED_AUTH | NEED_IO)
+	.checks = {REQ_C_185, REQ_C_070}, .needs = NEED_AUTH | NEED_IO, .teardown = TEARDOWN_ANY)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = admin_ready(t, host);

@@ -7,7 +7,7 @@ static const struct case_param digests[] = {{"none", {0}}, {"header", {NVC_DGST_
 
 CASE(icresp, .id = "transport.icresp", .title = "ICReq is answered by a well-formed ICResp",
 	.checks = {REQ_C_001, REQ_C_002, REQ_C_003, REQ_C_004, REQ_C_005, REQ_C_006},
-	.params = digests)
+	.teardown = TEARDOWN_ANY, .params = digests)
 {
 	const struct nvc_pdu icreq = {.ch.type = NVC_PDU_IC_REQ, .ic.dgst = (uint8_t)param[0]};
 	struct nvc_queue *queue = open_queue(t, test_host(t), NULL);

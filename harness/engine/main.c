@@ -50,7 +50,7 @@ static void list_case(const struct instance *instance)
 		json_pack("{s:{s:s, s:s, s:s%, s:o, s:o, s:s, s:b}}", "case", "id", instance->id,
 			"title", test_case->title, "area", instance->id, strcspn(instance->id, "."),
 			"checks", checks, "needs", needs, "teardown",
-			teardown_text(test_case->teardown), "slow", test_case->slow));
+			teardown_text(registry_teardown(test_case)), "slow", test_case->slow));
 }
 
 static void list_all(void)

@@ -44,6 +44,23 @@ static bool left_open(enum req_id req)
 	return row->level == NVC_LEVEL_IMPL || row->level == NVC_LEVEL_CONTRADICTION;
 }
 
+enum teardown registry_teardown(const struct test_case *test_case)
+{
+	if (test_case->teardown != TEARDOWN_STATED)
+		return test_case->teardown;
+	if (left_open(test_case->checks[0]))
+		return TEARDOWN_ANY;
+	switch (nvc_requirement(test_case->checks[0])->ends) {
+	case NVC_ENDS_OPEN:
+		return TEARDOWN_USABLE;
+	case NVC_ENDS_CLOSED:
+	case NVC_ENDS_AFTER_ANSWER:
+		return TEARDOWN_CLOSED;
+	default:
+		return TEARDOWN_ANY;
+	}
+}
+
 static enum nvc_result lint(const struct test_case *test_case, struct nvc_error *err)
 {
 	if (!test_case->id || !strchr(test_case->id, '.'))
@@ -54,7 +71,8 @@ static enum nvc_result lint(const struct test_case *test_case, struct nvc_error 
 	if (test_case->checks[0] == REQ_NONE)
 		return nvc_fail(
 			err, NVC_E_INVALID, "case '%s' names no requirement", test_case->id);
-	if (test_case->teardown != TEARDOWN_ANY && left_open(test_case->checks[0]))
+	if ((test_case->teardown == TEARDOWN_USABLE || test_case->teardown == TEARDOWN_CLOSED) &&
+		left_open(test_case->checks[0]))
 		return nvc_fail(err, NVC_E_INVALID,
 			"case '%s' judges how the connection ends by %s, which the specification "
 			"leaves "

@@ -17,6 +17,10 @@ struct instance {
 /* registry_load spreads the cases out and checks them: ids unique and with an area, a title, a requirement. */
 enum nvc_result registry_load(struct nvc_error *err);
 
+/* registry_teardown returns what has to become of the connection of a case, never TEARDOWN_STATED: where the case does not say, what the
+ * first requirement says, and where the specification leaves that open, anything. */
+enum teardown registry_teardown(const struct test_case *test_case);
+
 /* registry_next iterates in the order of ids; start with NULL. */
 const struct instance *registry_next(const struct instance *previous);
 

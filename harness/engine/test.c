@@ -270,7 +270,7 @@ static enum verdict teardown_level(const struct test *t)
 
 static struct teardown_verdict look_at_teardown(struct test *t)
 {
-	enum teardown wanted = t->instance->test_case->teardown;
+	enum teardown wanted = registry_teardown(t->instance->test_case);
 	struct teardown_verdict out = {.verdict = VERDICT_NONE, .seen = ""};
 	struct nvc_completion done;
 	enum nvc_end end;
