@@ -66,6 +66,7 @@ check: unit runner-tests arrows crosscheck conformance-quiet defects ## pass all
 conformance-quiet: $(ENGINE)
 	@rm -rf $(BUILD)/run
 	$(RUNNER) run --reference -j $(JOBS) --seed 4 --output-dir $(BUILD)/run
+	@$(PYTHON) tests/judged.py $(ENGINE) $(BUILD)/run
 
 .PHONY: runner-tests
 runner-tests: $(ENGINE) $(LIB)

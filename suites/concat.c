@@ -15,8 +15,11 @@ CASE(new_psk, .id = "concat.new",
 
 	offer(auth, param[0], param[1]);
 	expect_success(t, REQ_C_190, auth);
+	expect_true(t, REQ_C_195, auth->dhgid != NVC_DH_NULL, "a group other than NULL",
+		"group %02Xh", auth->dhgid);
 	leave(t, admin);
 	admin = expect_admin_tls(t, REQ_C_190, host, &host->psk);
+	test_judged(t, REQ_C_196, "TLS under the identity of hash %02Xh", host->psk.hash_id);
 	enable(t, admin);
 	expect_status(t, REQ_C_190, admin, CMD_IDENTIFY, CODES(NVC_SC_SUCCESS));
 }

@@ -57,6 +57,7 @@ CASE(failure2_on_reauth, .id = "failure2.during-reauthentication",
 	receive_challenge(t, auth);
 	send_failure2(t, auth, NVC_RCODEEX_FAILED);
 	expect_closed(t, REQ_C_173, admin);
+	expect_closed(t, REQ_C_155, admin);
 }
 
 CASE(failure2_io, .id = "failure2.ends-io-queues",

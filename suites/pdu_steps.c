@@ -285,6 +285,7 @@ bool take_term(struct test *t, enum req_id req, struct nvc_queue *queue, struct 
 			pdu->term.fei);
 	else
 		test_judged(t, req, "C2HTermReq FES %02Xh, FEI %Xh", pdu->term.fes, pdu->term.fei);
+	test_judged(t, REQ_N_020, "the fatal error was named");
 	return test_running(t);
 }
 

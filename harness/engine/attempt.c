@@ -111,10 +111,10 @@ static json_t *missing_verdict(const struct instance *instance, const struct che
 		timed_out ? "the case did not end in its time"
 			  : "the tester's process ended without a verdict",
 		view->message);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[]}", "event", "verdict",
-		"case", instance->id, "behaviour", timed_out ? "inconclusive" : "error", "teardown",
-		"none", "requirement", row->id, "citation", row->citation, "expected", "", "seen",
-		"", "reason", events_text(reason), "packets");
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[], s:[]}", "event",
+		"verdict", "case", instance->id, "behaviour", timed_out ? "inconclusive" : "error",
+		"teardown", "none", "requirement", row->id, "citation", row->citation, "expected",
+		"", "seen", "", "reason", events_text(reason), "packets", "judged");
 }
 
 /* Check and the case must agree: a crash after a verdict, or a failure nobody reported, is our fault and said so. */

@@ -217,6 +217,17 @@ static json_t *reached_defects(const struct reference *reference)
 	return names;
 }
 
+static json_t *judged_requirements(const struct test *t)
+{
+	json_t *idents = json_array();
+
+	for (int req = REQ_NONE + 1; req < NUM_REQS; req++)
+		if (t->judged[req])
+			json_array_append_new(
+				idents, json_string(nvc_requirement((enum req_id)req)->id));
+	return idents;
+}
+
 void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 {
 	enum req_id req =
@@ -233,6 +244,7 @@ void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 	json_object_set_new(event, "reason", events_text(reason_only ? t->seen : ""));
 	json_object_set_new(
 		event, "packets", json_pack("[i, i]", (int)t->first_packet, (int)packets(t)));
+	json_object_set_new(event, "judged", judged_requirements(t));
 	if (teardown->verdict != VERDICT_NONE) {
 		const struct nvc_requirement *first =
 			nvc_requirement(t->instance->test_case->checks[0]);

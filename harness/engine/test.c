@@ -29,6 +29,23 @@ bool test_running(const struct test *t)
 	return t->verdict == VERDICT_NONE;
 }
 
+/* Whatever is said about a requirement passes here. REQ_NONE: the first of the case. Returns which one it is. */
+static enum req_id note_judged(struct test *t, enum req_id req)
+{
+	const enum req_id judged = req == REQ_NONE ? t->instance->test_case->checks[0] : req;
+
+	t->judged[judged] = true;
+	return judged;
+}
+
+static bool judged_anything(const struct test *t)
+{
+	for (int req = REQ_NONE + 1; req < NUM_REQS; req++)
+		if (t->judged[req])
+			return true;
+	return false;
+}
+
 /* The first verdict wins: what follows a failed step is a consequence of it. */
 static void stop(struct test *t, enum verdict verdict, enum req_id req, const char *expected,
 	const char *format, va_list args)
@@ -36,7 +53,9 @@ static void stop(struct test *t, enum verdict verdict, enum req_id req, const ch
 	if (!test_running(t))
 		return;
 	t->verdict = verdict;
-	t->requirement = req == REQ_NONE ? t->instance->test_case->checks[0] : req;
+	t->requirement = verdict == VERDICT_FAIL || verdict == VERDICT_WARN
+				 ? note_judged(t, req)
+				 : t->instance->test_case->checks[0];
 	snprintf(t->expected, sizeof(t->expected), "%s", expected);
 	vsnprintf(t->seen, sizeof(t->seen), format, args);
 	t->first_packet = evidence_step_packet(t);
@@ -63,8 +82,7 @@ void test_judged(struct test *t, enum req_id req, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	t->num_judged++;
-	evidence_judged(t, req == REQ_NONE ? t->instance->test_case->checks[0] : req, text);
+	evidence_judged(t, note_judged(t, req), text);
 }
 
 void test_violated(struct test *t, enum req_id req, const char *expected, const char *format, ...)
@@ -96,8 +114,7 @@ void test_violated(struct test *t, enum req_id req, const char *expected, const 
 		break;
 	default:
 		vsnprintf(text, sizeof(text), format, args);
-		t->num_judged++;
-		evidence_observation(t, nvc_requirement_find(row->id), expected, text, 0, 0);
+		evidence_observation(t, note_judged(t, req), expected, text, 0, 0);
 	}
 	va_end(args);
 }
@@ -152,9 +169,7 @@ void test_observed(struct test *t, enum req_id req, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	t->num_judged++;
-	evidence_observation(
-		t, req == REQ_NONE ? t->instance->test_case->checks[0] : req, "", text, 0, 0);
+	evidence_observation(t, note_judged(t, req), "", text, 0, 0);
 }
 
 void test_watch(struct test *t, struct nvc_queue *queue)
@@ -395,7 +410,7 @@ bool test_run(const struct run_config *run, const struct instance *instance, str
 	check_needs(t);
 	if (test_running(t))
 		instance->test_case->run(t, instance->param ? instance->param->value : NULL);
-	if (test_running(t) && !t->num_judged)
+	if (test_running(t) && !judged_anything(t))
 		test_error(t, "the case ended without judging anything");
 	if (test_running(t))
 		t->verdict = VERDICT_PASS;

@@ -56,7 +56,7 @@ struct test {
 	bool answer_lost;
 	bool turn_missed;	   /* another engine held the identities that fit */
 	unsigned int first_packet; /* of the step that was judged */
-	size_t num_judged;
+	bool judged[NUM_REQS];	   /* the requirements it came to, whatever was found */
 	/* the world */
 	struct reference *reference; /* NULL against a real target */
 	struct nvc_seeded *random;

@@ -36,6 +36,7 @@ class Result:
     seen: str = ""
     reason: str = ""
     packets: list = field(default_factory=list)
+    judged: list = None  # the requirements it came to; None: the engine did not say
     capture: str = ""  # the file with its packets, below the directory of the run
     teardown_requirement: str = ""
     teardown_expected: str = ""
@@ -137,6 +138,7 @@ class Ledger:
         result.behaviour, result.reason = "fail", ""
         result.requirement, result.citation = requirement, self.catalogue.requirement(requirement).citation
         result.expected, result.seen = expected, seen
+        result.judged = list(dict.fromkeys([*(result.judged or []), requirement]))
         return result
 
     def unsettled(self):
@@ -171,6 +173,8 @@ class Ledger:
         result.answers_lost = lost if isinstance(lost, int) else 0
         result.packets = [n for n in packets if isinstance(n, int)] if isinstance(packets, list) else []
         result.duration_ms = duration if isinstance(duration, (int, float)) and duration >= 0 else 0
+        judged = event.get("judged")
+        result.judged = [str(ident) for ident in judged] if isinstance(judged, list) else None
         self._complete(result)
         return result
 
@@ -226,7 +230,9 @@ class Ledger:
         if not result or result.clean:
             return
         if kind == "packet":
-            result.packet_text[event.get("n")] = f"{event.get('dir')} {event.get('text')}"
+            # The other kinds have the number of the PDU before them, and are no evidence of what it was.
+            if event.get("kind", "packet") == "packet":
+                result.packet_text[event.get("n")] = f"{event.get('dir')} {event.get('text')}"
         elif len(result.steps) < STEPS_KEPT:
             result.steps.append(str(event.get("text")))
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs laid out as targets x requirements: the object of report.json, of which the page is a picture.
 
-A case that passes has judged all it checks. One that fails has judged what its verdict names; whether it came to the rest is not
+A case that passes has judged what it says that it judged: one of many rows seldom comes to all that its case checks, and what it did not
+come to gets nothing from it. One that fails has judged what its verdict names; whether it came to the rest is not
 known, so the rest gets nothing from it, and `inconclusive` where nothing else says more. The observer's verdicts count like cases.
 What is withheld (withhold.py) counts too, and is not shown.
 """
@@ -144,6 +145,9 @@ class _Column:
         named = case.get("requirement") or (case.get("checks") or [""])[0]
         checks = list(dict.fromkeys([*case.get("checks", []), *([named] if named else [])]))
         ended = case.get("teardown_requirement") or named
+        # A run that is older than the member `judged` cannot tell, and is read as if each row came to everything.
+        if case["behaviour"] == "pass" and "judged" in case:
+            checks = case["judged"]
         for ident in dict.fromkeys([*checks, *([ended] if ended and case["teardown"] != "none" else [])]):
             cell = self._cell(ident)
             if case["id"] in self.hidden:

@@ -72,8 +72,8 @@ def _check(results, path):
     for case in results["cases"]:
         good = case.get("behaviour") in BEHAVIOURS and case.get("teardown") in TEARDOWNS
         good = good and all(isinstance(case.get(name, ""), str) for name in TEXTS)
-        good = good and all(isinstance(case.get(name, []), list) for name in ("checks", "packets", "steps"))
-        if not good or not all(isinstance(ident, str) for ident in case.get("checks", [])):
+        good = good and all(isinstance(case.get(name, []), list) for name in ("checks", "judged", "packets", "steps"))
+        if not good or not all(isinstance(ident, str) for ident in case.get("checks", []) + case.get("judged", [])):
             raise UsageError(f"{path}: the result of {case['id']} is damaged")
     for seen in results["observations"]:
         if seen.get("verdict") not in OBSERVED or not isinstance(seen.get("requirement"), str) \

@@ -81,6 +81,8 @@ def result_fields(result, again):
         "teardown": result.teardown,
         "duration_ms": result.duration_ms,
     }
+    if result.judged is not None:
+        fields["judged"] = result.judged
     for name in ("requirement", "citation", "expected", "seen", "reason", "packets", "capture", "teardown_requirement",
                  "teardown_expected", "teardown_seen", "answers_lost", "steps"):
         value = getattr(result, name)

@@ -63,6 +63,23 @@ class ExitStatus(RunnerTest):
         self.assertIn("SC_C refused", done.stdout)
 
 
+class Evidence(RunnerTest):
+    def test_a_packet_is_what_the_pdu_was(self):
+        """What is told of a connection has the number of the PDU before it, whichever comes first."""
+        told = [{"event": "packet", "case": REPEATS, "kind": kind, "n": 12, "conn": 1, "dir": "h2c", "t_ms": 1, "text": text}
+                for kind, text in (("note", "not judged any more"), ("packet", "CapsuleCmd Property Get"), ("end", "FIN"), ("open", "liveness"))]
+        done = self.run_suite("-j1", REPEATS, fake={"events": told, "cases": {REPEATS: {**FAIL, "packets": [12]}}})
+        self.assertRegex(done.stdout, r"12 +h2c CapsuleCmd Property Get\n")
+        self.assertNotRegex(done.stdout, r"12 +h2c (FIN|liveness|not judged)")
+
+
+class Judged(RunnerTest):
+    def test_goes_into_the_results(self):
+        self.run_suite(fake={"cases": {REPEATS: {"judged": ["C-001"]}, "timer.expires": {"judged": []}, "concat.replace.once": {"judged": 7}}})
+        self.assertEqual((self.case(REPEATS)["judged"], self.case("timer.expires")["judged"]), (["C-001"], []))
+        self.assertNotIn("judged", self.case("concat.replace.once"))
+
+
 class Observations(RunnerTest):
     def test_level_decides(self):
         for requirement, status, verdict in (("C-001", 1, "fail"), ("C-086", 0, "warn"), ("C-900", 0, "note")):

@@ -12,6 +12,7 @@ import unittest
 from unittest import mock
 
 import browser
+import fake_engine
 from support import SECRET, RunnerTest
 from harness.runner import matrix
 
@@ -96,6 +97,30 @@ class Matrix(Report):
         other = {**CASES["auth.pair/sha256/null"], "behaviour": "fail"}
         _, report = self.report(self.record("bad", {"auth.pair/sha256/null": other, "auth.pair/sha384/ffdhe2048": other}))
         self.assertEqual(self.verdicts(report, "C-001")[0], "inconclusive")
+
+    def test_a_pass_counts_for_what_was_judged(self):
+        rows = [{**line["case"], "checks": ["C-001", "C-086"]} for line in fake_engine.LIST if line.get("case", {}).get("area") == "auth"]
+        lines = [line for line in fake_engine.LIST if "case" not in line] + [{"case": row} for row in rows]
+
+        def verdicts(name, **said):
+            _, report = self.report(self.record(name, {row["id"]: said for row in rows}, list=lines))
+            return self.verdicts(report, "C-001"), self.verdicts(report, "C-086")
+
+        # The teardown is of C-001, which none of the rows came to.
+        self.assertEqual(verdicts("some", judged=["C-086"], requirement="C-001", teardown_requirement="C-001"),
+                         (("none", "pass"), ("pass", "pass")))
+        self.assertEqual(verdicts("no-teardown", judged=["C-086"], requirement="C-001", teardown="none"), (None, ("pass", "none")))
+        # An older engine does not say.
+        self.assertEqual(verdicts("old"), (("pass", "pass"), ("pass", "pass")))
+
+    def test_judged_that_is_no_list_of_texts(self):
+        run = self.record("bad")
+        for wrong in ("C-001", [7]):
+            with open(os.path.join(run, "results.json"), encoding="utf-8") as file:
+                results = json.load(file)
+            results["cases"][0]["judged"] = wrong
+            self.file("bad/results.json", json.dumps(results))
+            self.assert_refused(self.invoke("report", run), "is damaged")
 
     def test_nobody_judged_it(self):
         _, report = self.report(self.record("good"))

@@ -25,6 +25,8 @@ SELF(good, test_judged(t, REQ_C_001, "fine"))
 SELF(bad, test_step(t, "do that"); test_violated(t, REQ_C_001, "this", "that"))
 SELF(dies, test_step(t, "die"); raise(SIGKILL))
 SELF(later, test_judged(t, REQ_C_001, "fine"))
+SELF(elsewhere, test_judged(t, REQ_C_014, "fine"); test_observed(t, REQ_N_020, "so it is"))
+SELF(stops, test_judged(t, REQ_C_014, "fine"); test_inconclusive(t, "not reached"))
 SELF(first, if (somebody_ran) raise(SIGKILL); else test_judged(t, REQ_C_001, "fine"))
 SELF(differs, if (somebody_ran) test_violated(t, REQ_C_001, "to be alone", "somebody ran before");
 	else test_judged(t, REQ_C_001, "fine"))
@@ -159,6 +161,45 @@ START_TEST(a_failure_tells_its_conversation)
 }
 END_TEST
 
+/* "C-001,C-014": what the verdict on a case says that it judged. */
+static const char *judged_by(const json_t *log, const char *id)
+{
+	static char said[64];
+	size_t i, j;
+	json_t *event, *ident;
+
+	said[0] = '\0';
+	json_array_foreach(log, i, event)
+	{
+		const char *of = json_string_value(json_object_get(event, "case"));
+		if (!of || strcmp(of, id) != 0)
+			continue;
+		json_array_foreach(json_object_get(event, "judged"), j, ident)
+			snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s%s",
+				j ? "," : "", json_string_value(ident));
+	}
+	return said;
+}
+
+/* Alone and beside others: what a case lists is not what it came to. */
+START_TEST(a_verdict_says_what_was_judged)
+{
+	for (int batch = 1; batch <= 8; batch += 7) {
+		json_t *log;
+
+		verdicts(CASES(batch, "self.elsewhere", "self.stops", "self.bad", "self.dies",
+				 "self.good"),
+			&log);
+		ck_assert_str_eq(judged_by(log, "self.elsewhere"), "C-014,N-020");
+		ck_assert_str_eq(judged_by(log, "self.stops"), "C-014");
+		ck_assert_str_eq(judged_by(log, "self.bad"), "C-001");
+		ck_assert_str_eq(judged_by(log, "self.dies"), "");
+		ck_assert_str_eq(judged_by(log, "self.good"), "C-001");
+		json_decref(log);
+	}
+}
+END_TEST
+
 START_TEST(what_needs_its_process_is_refused)
 {
 	struct nvc_error err = {0};
@@ -193,6 +234,7 @@ int main(void)
 	tcase_add_test(tc, what_leaks_is_found_among_others);
 #endif
 	tcase_add_test(tc, a_failure_tells_its_conversation);
+	tcase_add_test(tc, a_verdict_says_what_was_judged);
 	tcase_add_test(tc, what_needs_its_process_is_refused);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
