@@ -8,8 +8,6 @@
 #include "wire/text.h"
 
 enum {
-	PORT_SUBSYSTEM = 4420,
-	PORT_DISCOVERY = 8009,
 	HEAD_LEN = NVC_REPLAY_HEAD_LEN,
 	KEY_ROUNDS = 6, /* in which keys are waited for */
 };
@@ -76,7 +74,7 @@ static bool observe(struct nvc_flow *flow, bool tls)
 	nvc_text_add(&text, " to ");
 	put_end(&text, ends, !flow->host);
 	nvc_text_add(&text, "%s", tls ? ", TLS" : "");
-	replay->ports[port / 8] |= (uint8_t)(1u << port % 8);
+	nvc_ports_found(replay, port);
 	replay->current = flow;
 	if (nvc_observer_open(replay->observer, flow->id, tls, replay->time, label) != NVC_OK) {
 		give_up(flow, "too many connections are open at once");
@@ -86,14 +84,6 @@ static bool observe(struct nvc_flow *flow, bool tls)
 	replay->result->nvme++;
 	replay->result->nvme_tls += tls;
 	return true;
-}
-
-static bool is_nvme_port(const struct nvc_flow *flow)
-{
-	const uint16_t port = flow->conn->ends.port[!flow->host];
-
-	return port == PORT_SUBSYSTEM || port == PORT_DISCOVERY ||
-	       (flow->replay->ports[port / 8] >> port % 8 & 1);
 }
 
 /* ICReq has one shape: type 0, no flags, HLEN and PLEN 128 (TCP Transport 1.0, 3.6.2.2). */
@@ -128,17 +118,27 @@ static void begin_tls(struct nvc_flow *flow)
 /* Decides by the first bytes, which `flow->host` sent; they are all that is known. */
 static void decide(struct nvc_flow *flow)
 {
-	/* On its own ports a host that begins with anything else is one that breaks the rules. */
-	const bool bent = flow->conn->from_start && is_nvme_port(flow);
+	const bool ours = nvc_ports_have(flow);
 
 	if (is_client_hello(flow->head))
 		begin_tls(flow);
-	else if (is_icreq(flow->head) || bent)
+	/* On its own ports a host that begins with anything else is one that breaks the rules. */
+	else if (is_icreq(flow->head) || (flow->conn->from_start && ours))
 		flow->kind = observe(flow, false) ? NVC_FLOW_PLAIN : NVC_FLOW_GIVEN_UP;
-	else if (!flow->conn->from_start && is_nvme_port(flow))
-		give_up(flow, "the connection began before the capture");
+	else if (ours)
+		give_up(flow, NVC_BEGINS_IN_MIDDLE);
 	else
-		flow->kind = NVC_FLOW_FOREIGN;
+		nvc_ports_pass_over(flow);
+}
+
+/* The first bytes are there, and they are not the host's, or it has sent less than tells what they are. */
+static void decide_without(struct nvc_flow *flow)
+{
+	if (!nvc_ports_have(flow))
+		nvc_ports_pass_over(flow);
+	else
+		give_up(flow, flow->conn->from_start ? "the controller sends before the host does"
+						     : NVC_BEGINS_IN_MIDDLE);
 }
 
 /* ---- bytes ---- */
@@ -166,8 +166,8 @@ static void on_tls_bytes(void *self, int side, struct nvc_slice bytes)
 	if (!flow->observed) {
 		const bool icreq = side == 0 && bytes.len >= HEAD_LEN && is_icreq(bytes.data);
 
-		if (!icreq && !nvc_tls13_names_nvme(flow->tls) && !is_nvme_port(flow)) {
-			flow->kind = NVC_FLOW_FOREIGN;
+		if (!icreq && !nvc_tls13_names_nvme(flow->tls) && !nvc_ports_have(flow)) {
+			nvc_ports_pass_over(flow);
 			return;
 		}
 		if (!observe(flow, true))
@@ -197,7 +197,7 @@ static const char *unfinished(const struct nvc_flow *flow, int side)
 	const bool of_host = side == flow->host;
 
 	if (flow->kind == NVC_FLOW_UNKNOWN)
-		return of_host && flow->head_len && is_nvme_port(flow) ? "a PDU" : NULL;
+		return of_host && flow->head_len && nvc_ports_have(flow) ? "a PDU" : NULL;
 	if (flow->kind == NVC_FLOW_TLS && (flow->observed || nvc_tls13_names_nvme(flow->tls)) &&
 		nvc_tls13_unfinished(flow->tls, of_host ? 0 : 1))
 		return "a TLS record";
@@ -272,12 +272,12 @@ static void on_tls_updated(void *self, int side)
 /* Whether a TLS connection that cannot be read is, or may be, ours. */
 static void tls_unreadable(struct nvc_flow *flow, const char *why)
 {
-	if (flow->observed || nvc_tls13_names_nvme(flow->tls) || is_nvme_port(flow)) {
+	if (flow->observed || nvc_tls13_names_nvme(flow->tls) || nvc_ports_have(flow)) {
 		give_up(flow, why);
 		return;
 	}
 	flow->replay->foreign_tls++;
-	flow->kind = NVC_FLOW_FOREIGN;
+	nvc_ports_pass_over(flow);
 }
 
 static void take_tls_state(struct nvc_flow *flow, enum nvc_tls13_state state)
@@ -333,10 +333,10 @@ static struct nvc_slice take_head(struct nvc_flow *flow, int side, struct nvc_sl
 	const struct nvc_slice part = nvc_slice_sub(bytes, 0, HEAD_LEN - flow->head_len);
 
 	if (flow->head_len == 0)
-		flow->host = side;
+		flow->host = nvc_ports_host(flow, side);
 	if (side != flow->host) {
 		/* Neither NVMe/TCP nor TLS lets the answer come first. */
-		flow->kind = NVC_FLOW_FOREIGN;
+		decide_without(flow);
 		return nvc_slice_of(NULL, 0);
 	}
 	memcpy(flow->head + flow->head_len, part.data, part.len);
@@ -395,8 +395,11 @@ static void on_gap(void *self, struct nvc_tcp_conn *conn, int side, const char *
 	(void)side;
 	if (!flow)
 		return;
-	if (flow->kind == NVC_FLOW_PLAIN || (flow->kind == NVC_FLOW_UNKNOWN && is_nvme_port(flow)))
+	if (flow->kind == NVC_FLOW_PLAIN ||
+		(flow->kind == NVC_FLOW_UNKNOWN && nvc_ports_have(flow)))
 		give_up(flow, why);
+	else if (flow->kind == NVC_FLOW_UNKNOWN)
+		nvc_ports_pass_over(flow);
 	else if (flow->kind == NVC_FLOW_TLS)
 		tls_unreadable(flow, why);
 }
@@ -438,6 +441,8 @@ static void on_closed(void *self, struct nvc_tcp_conn *conn)
 	if (flow->kind == NVC_FLOW_TLS && !flow->observed && nvc_tls13_names_nvme(flow->tls))
 		tell_handshake(flow);
 	tell_unfinished(flow);
+	if (flow->kind == NVC_FLOW_UNKNOWN && flow->head_len && !nvc_ports_have(flow))
+		nvc_ports_pass_over(flow);
 	nvc_check_closed(flow);
 	if (flow->observed)
 		nvc_observer_forget(replay->observer, flow->id);

@@ -153,6 +153,7 @@ static void conclude(struct nvc_replay_state *replay)
 	struct nvc_replay_result *result = replay->result;
 
 	nvc_check_settle(replay);
+	nvc_ports_settle(replay);
 	result->pdus = nvc_observer_packets(replay->observer);
 	for (int req = REQ_NONE + 1; req < NUM_REQS; req++) {
 		const enum nvc_level level = nvc_requirement((enum req_id)req)->level;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What replay remembers; for replay.c, flow.c, responses.c, channels.c and psks.c only. */
+/* What replay remembers; for replay.c, flow.c, ports.c, responses.c, channels.c and psks.c only. */
 #ifndef NVC_CAPTURE_REPLAY_STATE_H
 #define NVC_CAPTURE_REPLAY_STATE_H
 
@@ -42,6 +42,12 @@ struct nvc_replay_doubt {
 	const char *expected, *seen, *otherwise; /* `otherwise`: what is said if nothing shows it */
 };
 
+/* Connections that were passed over as foreign, by a port that NVMe/TCP may be found on later. */
+struct nvc_replay_passed {
+	unsigned int conn, num; /* the first of them, and how many */
+	bool in_middle;		/* the first began before the capture */
+};
+
 struct nvc_replay_state {
 	struct nvc_replay_sink sink;
 	struct nvc_replay_result *result;
@@ -54,7 +60,8 @@ struct nvc_replay_state {
 	uint64_t frame, time;
 	unsigned int foreign_tls;
 	uint8_t ports[NVC_REPLAY_NUM_PORTS / 8]; /* where NVMe/TCP was found */
-	uint64_t frames[NVC_REPLAY_PDUS];	 /* of PDUs, by their number */
+	struct nvc_replay_passed passed[NVC_REPLAY_NUM_PORTS];
+	uint64_t frames[NVC_REPLAY_PDUS]; /* of PDUs, by their number */
 	const struct nvc_replay_identity *identities;
 	size_t num_identities;
 	struct nvc_replay_key keys[NVC_REPLAY_MAX_KEYS];
@@ -63,7 +70,7 @@ struct nvc_replay_state {
 	size_t num_doubts;
 };
 
-/* A connection of TCP. Side `host` is the one that asks. */
+/* A connection of TCP. Side `host` is the one that asks; who that is in the middle of one the ports tell. */
 struct nvc_flow {
 	struct nvc_replay_state *replay;
 	struct nvc_tcp_conn *conn;
@@ -104,6 +111,26 @@ void nvc_flow_leave_out(struct nvc_flow *flow, const char *why);
 /* nvc_flow_describe adds to `event` what the connection is. The identity is valid as long as `text` is. */
 void nvc_flow_describe(const struct nvc_flow *flow, struct nvc_replay_event *event,
 	char text[NVC_PSK_IDENTITY_SIZE]);
+
+/* Why a connection is not judged whose first PDUs are not in the capture. */
+extern const char NVC_BEGINS_IN_MIDDLE[];
+
+/* nvc_ports_found remembers that a controller listens on `port`. */
+void nvc_ports_found(struct nvc_replay_state *replay, uint16_t port);
+
+/* nvc_ports_have tells whether the controller's port is one of NVMe/TCP; where a connection begins in the middle either side may
+ * be the controller. */
+bool nvc_ports_have(const struct nvc_flow *flow);
+
+/* nvc_ports_host returns the side that asks: who opened the connection or, in the middle of one, who is not on a port of NVMe/TCP;
+ * where the ports do not tell it is `first`, which sent the first bytes. */
+int nvc_ports_host(const struct nvc_flow *flow, int first);
+
+/* nvc_ports_pass_over takes the connection for a foreign one, as nothing has said yet that it is ours. */
+void nvc_ports_pass_over(struct nvc_flow *flow);
+
+/* nvc_ports_settle says which connections that were passed over are not judged, as NVMe/TCP was found on their port later. */
+void nvc_ports_settle(struct nvc_replay_state *replay);
 
 /* nvc_check_say tells an event about `flow`, nvc_check_names the names of its Connect. */
 void nvc_check_say(const struct nvc_flow *flow, enum nvc_replay_kind kind, const char *text);

@@ -243,17 +243,113 @@ START_TEST(lost_frame_is_said)
 }
 END_TEST
 
-START_TEST(beginning_in_the_middle_is_said)
+START_TEST(beginning_without_the_syn_is_clean)
 {
 	make_frames(false);
 	for (size_t i = 0; i < 3; i++)
 		drop_frame(0);
 	replay_frames(&frames, &told); /* without the SYN, but with all of NVMe/TCP */
 	assert_clean(&told);
-	drop_frame(0);
-	drop_frame(0);
+}
+END_TEST
+
+/* The port of a conversation on 4420 becomes `port`, and that of its host `own`. */
+static void move_frames(struct frames *moved, uint16_t own, uint16_t port)
+{
+	enum { PORTS_AT = 14 + 20 };
+
+	for (size_t i = 0; i < moved->num; i++) {
+		uint8_t *ports = moved->at[i].bytes + PORTS_AT;
+		const bool of_host = ports[2] == 4420 >> 8 && ports[3] == (4420 & 0xff);
+		const uint16_t pair[2] = {of_host ? own : port, of_host ? port : own};
+
+		for (int side = 0; side < 2; side++) {
+			ports[2 * side] = (uint8_t)(pair[side] >> 8);
+			ports[2 * side + 1] = (uint8_t)pair[side];
+		}
+	}
+}
+
+/* The frames of a whole conversation and of one that lacks its first `cut`, in either order. */
+static void join_with_cut(uint16_t port, size_t cut, bool whole_first)
+{
+	make_frames(false);
+	move_frames(&frames, 50001, port);
+	other.num = 0;
+	for (size_t i = cut; !whole_first && i < frames.num; i++)
+		other.at[other.num++] = frames.at[i];
+	make_frames(false);
+	move_frames(&frames, 50000, port);
+	for (size_t i = 0; i < frames.num; i++)
+		other.at[other.num++] = frames.at[i];
+	make_frames(false);
+	move_frames(&frames, 50001, port);
+	for (size_t i = cut; whole_first && i < frames.num; i++)
+		other.at[other.num++] = frames.at[i];
+}
+
+enum { FIRST_CUT = 4, LAST_CUT = 19 }; /* the ICReq of the host is gone, and some payload is left */
+
+/* Whoever is heard first. */
+START_TEST(beginning_in_the_middle_is_said)
+{
+	make_frames(false);
+	for (int i = 0; i < _i; i++)
+		drop_frame(0);
 	replay_frames(&frames, &told);
 	assert_not_judged(&told, "began before the capture");
+	ck_assert_uint_eq(told.result.unjudged, 1);
+}
+END_TEST
+
+START_TEST(beginning_in_the_middle_beside_another)
+{
+	static const uint16_t ports[] = {4420, 5555};
+
+	for (int i = 0; i < 4; i++) {
+		join_with_cut(ports[i / 2], (size_t)_i, i % 2);
+		replay_frames(&other, &told);
+		assert_not_judged(&told, "began before the capture");
+		ck_assert_uint_eq(told.result.nvme, 1);
+		ck_assert_uint_eq(told.result.unjudged, 1);
+	}
+}
+END_TEST
+
+/* Nothing but the port tells what it is. */
+START_TEST(beginning_in_the_middle_of_anything)
+{
+	make_frames(false);
+	move_frames(&frames, 50001, 80);
+	for (int i = 0; i < _i; i++)
+		drop_frame(0);
+	replay_frames(&frames, &told);
+	assert_not_judged(&told, "no NVMe/TCP inside");
+	ck_assert_uint_eq(told.result.unjudged, 0);
+}
+END_TEST
+
+START_TEST(passed_over_before_its_port_was_known)
+{
+	const struct plan plan = {.identify = true};
+	struct nvc_tcp_ends ends = ends_of(false);
+	struct nvc_pcapng file;
+
+	ends.port[0] = 50001;
+	ends.port[1] = 5555;
+	converse(&talk, &plan);
+	memset(talk.bytes, 0xee, 8);
+	record(&talk, ends, &file);
+	read_frames(nvc_slice_of(file.data, file.len), &other);
+	nvc_pcapng_fini(&file);
+	make_frames(false);
+	move_frames(&frames, 50000, 5555);
+	for (size_t i = 0; i < frames.num; i++)
+		other.at[other.num++] = frames.at[i];
+	replay_frames(&other, &told);
+	assert_not_judged(&told, "passed over");
+	ck_assert_uint_eq(told.result.nvme, 1);
+	ck_assert_uint_eq(told.result.unjudged, 1);
 }
 END_TEST
 
@@ -544,7 +640,11 @@ static void add_tests(TCase *core)
 	tcase_add_loop_test(core, overlapping_segments_change_nothing, 0, 4);
 	tcase_add_test(core, neighbours_may_change_places);
 	tcase_add_loop_test(core, lost_frame_is_said, 3, 28);
-	tcase_add_test(core, beginning_in_the_middle_is_said);
+	tcase_add_test(core, beginning_without_the_syn_is_clean);
+	tcase_add_loop_test(core, beginning_in_the_middle_is_said, FIRST_CUT, LAST_CUT + 1);
+	tcase_add_loop_test(core, beginning_in_the_middle_beside_another, FIRST_CUT, LAST_CUT + 1);
+	tcase_add_loop_test(core, beginning_in_the_middle_of_anything, FIRST_CUT, LAST_CUT + 1);
+	tcase_add_test(core, passed_over_before_its_port_was_known);
 	tcase_add_test(core, snap_length_is_said);
 	tcase_add_loop_test(core, link_layers, 0, (int)(sizeof(links) / sizeof(links[0])));
 	tcase_add_test(core, padding_of_short_frames_is_no_payload);

@@ -231,11 +231,111 @@ START_TEST(bent)
 }
 END_TEST
 
+/* ---- beginning in the middle ---- */
+
+enum { MAX_CONNS = 64, EPB = 6, BLOCK_MIN = 12 };
+
+/* Connections of a capture, and which of their frames carry payload first and last. */
+struct spans {
+	struct nvc_tcp_ends ends[MAX_CONNS];
+	size_t first[MAX_CONNS], last[MAX_CONNS], num;
+};
+
+static bool of_one_conn(const struct nvc_tcp_ends *a, const struct nvc_tcp_ends *b)
+{
+	for (int turn = 0; turn < 2; turn++) {
+		if (a->port[0] == b->port[turn] && a->port[1] == b->port[!turn] &&
+			memcmp(a->address[0], b->address[turn], 16) == 0 &&
+			memcmp(a->address[1], b->address[!turn], 16) == 0)
+			return true;
+	}
+	return false;
+}
+
+static size_t find_spans(uint8_t *pcapng, size_t len, struct spans *spans)
+{
+	struct nvc_file *in = NULL;
+	struct nvc_packet packet;
+	struct nvc_segment segment;
+	struct nvc_error err = {0};
+	size_t num = 0;
+
+	spans->num = 0;
+	ck_assert_int_eq(nvc_file_open(memory_file(nvc_slice_of(pcapng, len)), &in, &err), NVC_OK);
+	for (; nvc_file_next(in, &packet, &err) == NVC_OK; num++) {
+		size_t which = 0;
+
+		if (nvc_frame_parse(nvc_file_link(in), packet.data, packet.wire_len, &segment) !=
+				NVC_FRAME_TCP ||
+			!segment.payload.len)
+			continue;
+		while (which < spans->num && !of_one_conn(&spans->ends[which], &segment.ends))
+			which++;
+		ck_assert_uint_lt(which, MAX_CONNS);
+		if (which == spans->num) {
+			spans->ends[spans->num] = segment.ends;
+			spans->first[spans->num++] = num;
+		}
+		spans->last[which] = num;
+	}
+	nvc_file_close(in);
+	return num;
+}
+
+/* The capture without its first `gone` packets, with everything else; the caller frees. */
+static struct nvc_slice without_packets(const uint8_t *pcapng, size_t len, size_t gone)
+{
+	uint8_t *out = malloc(len);
+	size_t kept = 0;
+
+	ck_assert_ptr_nonnull(out);
+	for (size_t at = 0; at + BLOCK_MIN <= len;) {
+		const size_t block = (size_t)nvc_get_le(pcapng + at + 4, 4);
+
+		ck_assert(block >= BLOCK_MIN && block <= len - at);
+		if (nvc_get_le(pcapng + at, 4) != EPB || gone == 0) {
+			memcpy(out + kept, pcapng + at, block);
+			kept += block;
+		} else {
+			gone--;
+		}
+		at += block;
+	}
+	return nvc_slice_of(out, kept);
+}
+
+/* Whatever of a connection is left when its beginning is gone, the whole is not clean; and nobody is blamed for it. */
+START_TEST(begun_in_the_middle)
+{
+	static struct told told;
+	static struct spans spans;
+	const json_t *entry = json_array_get(entries, (size_t)_i);
+	uint8_t *bytes;
+	const size_t len = load(entry, &bytes), num = find_spans(bytes, len, &spans);
+
+	ck_assert_uint_gt(spans.num, 0);
+	for (size_t gone = 1; gone < num; gone++) {
+		const struct nvc_slice rest = without_packets(bytes, len, gone);
+		bool broken = false;
+
+		for (size_t i = 0; i < spans.num; i++)
+			broken = broken || (spans.first[i] < gone && gone <= spans.last[i]);
+		replay(rest, &told);
+		free((void *)(uintptr_t)rest.data);
+		ck_assert_int_eq(told.read, NVC_OK);
+		ck_assert_msg(!broken || told.result.verdict != NVC_REPLAY_CLEAN,
+			"%s, from packet %zu on", text(entry, "file"), gone + 1);
+		assert_blames_no_more(entry, &told, gone);
+	}
+	free(bytes);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("golden captures");
-	TCase *core = tcase_create("core"),
-	      *hostile[] = {tcase_create("cut"), tcase_create("bent")};
+	TCase *core = tcase_create("core"), *hostile[] = {tcase_create("cut"), tcase_create("bent"),
+						    tcase_create("begun in the middle")};
 	json_t *manifest = json_load_file(NVC_CAPTURES "/manifest.json", 0, NULL);
 	SRunner *runner;
 	int failed, num;
@@ -244,7 +344,7 @@ int main(void)
 	tcase_add_checked_fixture(core, setup, teardown);
 	tcase_add_test(core, verdicts);
 	suite_add_tcase(suite, core);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
 		tcase_set_timeout(hostile[i], 60);
 		tcase_add_checked_fixture(hostile[i], setup, teardown);
 		suite_add_tcase(suite, hostile[i]);
@@ -254,6 +354,7 @@ int main(void)
 	json_decref(manifest);
 	tcase_add_loop_test(hostile[0], cut, 0, num);
 	tcase_add_loop_test(hostile[1], bent, 0, num * NUM_BENDS);
+	tcase_add_loop_test(hostile[2], begun_in_the_middle, 0, num);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
