@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`nvme-conform gate`: boot a kernel, let the suite judge it, add what the kernel itself said."""
 
-import argparse
 import json
 import os
 import shlex
@@ -12,9 +11,10 @@ import time
 import traceback
 
 from ..runner import engine as runner_engine
+from ..runner import options as runner_options
 from ..runner import reports as runner_reports
 from ..runner.errors import RunnerError
-from . import (baseline, config, console, expectation, gate, gate_junit, host_story, kernel, matrix, qemu,
+from . import (baseline, config, console, expectation, gate, gate_junit, host_story, matrix, options,
                slices, soak)
 from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
@@ -25,126 +25,8 @@ SUITE_SECONDS = 3600
 GRACE_SECONDS = 15
 POLL_SECONDS = 0.02
 SHOWN_LINES = 12
-# What a guest of this machine needs to answer, with much to spare; more only makes hangs cost more.
-ANSWER_SECONDS = "3"
-# What a baseline speaks of must not depend on chance.
-SEED = "1"
 # git bisect run takes 1 to 127 as "bad" (125 as "skip") and stops at 128 and above.
 BISECT_BROKEN = 128
-EPILOG = """exit status: 0 as the baseline expects and the kernel silent; 1 not as expected, or the
-kernel complained; 2 wrong argument; 3 this machine lacks something; 125 this kernel cannot be
-judged (git bisect run skips it); 130 interrupted. With --bisect: 0 good, 1 bad, 125 skip, 128 and
-more: the harness is broken"""
-
-
-def parse(argv):
-    """parse returns the options; what follows the cases' globs goes to the suite as it is."""
-    parser = argparse.ArgumentParser(prog="nvme-conform gate", epilog=EPILOG,
-                                     description="Judge the NVMe target of a Linux kernel, "
-                                     "booted in a virtual machine.")
-    parser.add_argument("cases", nargs="*", metavar="CASE-GLOB")
-    which = parser.add_argument_group("which kernel")
-    which.add_argument("--kernel", metavar="VERSION", help="a Debian kernel, such as 7.3.4")
-    which.add_argument("--kernels", metavar="A,B,C|FILE", help="several, one after the other; "
-                       "ends with one table")
-    which.add_argument("--deb", nargs="+", default=(), metavar="FILE", help="its packages")
-    which.add_argument("--tree", metavar="DIR", help="a kernel tree after make, or its O= directory")
-    which.add_argument("--image", metavar="FILE", help="a bzImage or vmlinux")
-    which.add_argument("--uml", metavar="FILE", help="a User-Mode Linux (ARCH=um), run without QEMU")
-    which.add_argument("--modules", metavar="DIR", help="modules of --image or --uml")
-    which.add_argument("--config", metavar="FILE", help=".config of --image or --uml")
-    which.add_argument("--print-config", metavar="FLAVOUR", nargs="?", const="x86",
-                       choices=tuple(config.FLAVOURS), help="print the options that a kernel needs, as a "
-                       f"fragment of a .config, and stop: {', '.join(config.FLAVOURS)} (default x86)")
-    which.add_argument("--shard", metavar="I/N", help="with --kernels: only this share of them")
-    where = parser.add_argument_group("where from and where to")
-    where.add_argument("--cache", metavar="DIR", help="default ~/.cache/nvme-conform")
-    where.add_argument("--mirror", metavar="URI", help="Debian archive; default: this machine's")
-    where.add_argument("--offline", action="store_true", help="only what is in the cache")
-    where.add_argument("--fetch", action="store_true", help="fill the cache and stop")
-    where.add_argument("--publish", metavar="DIR", help="with --kernels: verdicts and tables for others")
-    where.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
-    judged = parser.add_argument_group("what is expected")
-    judged.add_argument("--baseline", metavar="FILE", default=expectation.DEFAULT,
-                        help="default harness/baselines/linux.toml")
-    judged.add_argument("--no-baseline", action="store_true", help="every case shall pass")
-    judged.add_argument("--lenient", action="store_true",
-                        help="an expected fail that passes is no failure of the gate")
-    judged.add_argument("--update-baseline", action="store_true",
-                        help="write what is not listed into the baseline, to be explained")
-    judged.add_argument("--rejudge", metavar="DIR", help="lay an earlier --kernels run beside the "
-                        "baseline of today, without booting anything")
-    judged.add_argument("--merge", metavar="DIR", nargs="+", help="one table of earlier --kernels runs")
-    judged.add_argument("--bisect", metavar="CASE", help="judge this one case, for git bisect run")
-    judged.add_argument("--soak", metavar="ROUNDS", type=int, nargs="?", const=soak.ROUNDS, help="instead of the suite: "
-                        f"so many rounds of authentications, replacements, failures and aborts, twice (default {soak.ROUNDS}), "
-                        "and what they leave behind in the kernel")
-    judged.add_argument("--rerun", metavar="DIR", help="the kernel and the options of the run in DIR again, for CASE-GLOB, "
-                        "or for what was not as expected there")
-    how = parser.add_argument_group("how")
-    how.add_argument("-j", "--jobs", type=int, metavar="N", help="with --kernels: kernels at once")
-    how.add_argument("--guests", type=int, choices=(1, 2), help="equal guests that share the cases of a kernel out (default: 2 "
-                     "for all cases where two cores and the memory are there, else 1)")
-    how.add_argument("--host", action="store_true", help="the other direction: the kernel is the "
-                     "host, with nvme-cli, and connects to the reference target")
-    how.add_argument("--console", action="store_true", help="the guest runs the suite itself, over loopback, and prints "
-                     "KTAP on its console: no network")
-    how.add_argument("--export", metavar="DIR", help="with --console: write vmlinux, initrd and cmdline for another "
-                     "engine's QEMU, and stop")
-    how.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
-    how.add_argument("--append", default="", help="more for the kernel's command line")
-    how.add_argument("--memory", type=int, default=qemu.MEMORY_MIB, metavar="MIB",
-                     help=f"of the guest (default {qemu.MEMORY_MIB}; a kernel with KASAN needs more)")
-    how.add_argument("--boot-timeout", type=float, default=120, metavar="S")
-    how.add_argument("--defect", action="append", default=[], metavar="NAME",
-                     help="with --host: break the reference target, to see what a host makes of it")
-    how.add_argument("--keep", action="store_true", help="leave the guest running, print the ways in; Enter ends it")
-    how.add_argument("--seed", default=SEED, help=f"for the suite (default {SEED})")
-    how.add_argument("--timeout", metavar="S",
-                     help=f"how long the target may take to answer (default {ANSWER_SECONDS}; "
-                     f"with --console {console.ANSWER_SECONDS})")
-    how.add_argument("-v", "--verbose", action="store_true", help="a line per case; with "
-                     "--kernels: also what differs between them")
-    words = parser.parse_args(argv)
-    words.timeout = words.timeout or (console.ANSWER_SECONDS if words.console else ANSWER_SECONDS)
-    if words.rerun:
-        words = _as_in(words.rerun, parser, argv)
-    if words.bisect:
-        words.cases, words.no_baseline = [words.bisect], True
-    return words
-
-
-def _num_guests(words):
-    """_num_guests returns how many guests share the cases out, None for as many as there is room for."""
-    alone = [name for name in ("bisect", "keep", "soak", "uml", "host", "console") if getattr(words, name) not in (None, False)]
-    if words.guests == 2 and alone:
-        raise GateError(f"--guests 2 shares the cases of a run out; --{alone[0]} needs one guest", EXIT_USAGE)
-    return words.guests or (1 if alone or words.cases else None)
-
-
-def _as_in(directory, parser, argv):
-    """_as_in returns the options of the run in directory, where argv does not say otherwise."""
-    path = os.path.join(directory, "gate.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            facts = json.load(file)
-        again, differences = facts["again"], facts.get("baseline", {}).get("differences", [])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GateError(f"--rerun {directory}: {path} is not of a gate's run ({error!r})", EXIT_USAGE) from None
-    words = parser.parse_args(argv, parser.parse_args(again))
-    words.cases = words.cases or [each["id"] for each in differences if not each["id"].startswith(baseline.OBSERVER)]
-    if not words.cases:
-        raise GateError(f"--rerun {directory}: no case was against the baseline there; name one, as in --rerun DIR CASE", EXIT_USAGE)
-    return words
-
-
-def again_words(words):
-    """again_words returns the options that --rerun takes up: the same kernel, booted and judged the same way."""
-    chosen = [os.path.abspath(word) if os.path.exists(word) else word for word in which_kernel(words)]
-    chosen += ["--seed", words.seed, "--timeout", words.timeout, "--accel", words.accel, "--memory", str(words.memory)]
-    chosen += [f"--append={words.append}"] if words.append else []
-    chosen += ["--cache", os.path.abspath(words.cache)] if words.cache else []
-    return chosen + (["--no-baseline"] if words.no_baseline else ["--baseline", os.path.abspath(words.baseline)])
 
 
 def _suite_argv(words, guests, directory, last):
@@ -167,18 +49,6 @@ def _end(process):
         process.wait()
 
 
-def which_kernel(words):
-    """which_kernel returns the words that choose the same kernel again."""
-    if words.deb:
-        return ["--deb", *words.deb]
-    chosen = [word for name in ("kernel", "image", "tree", "uml") if getattr(words, name)
-              for word in ("--" + name, getattr(words, name))]
-    for name in ("modules", "config"):
-        if getattr(words, name):
-            chosen += [f"--{name}", getattr(words, name)]
-    return chosen
-
-
 def run_suite(words, guests, directory, windows, output=None, last=()):
     """run_suite runs `nvme-conform run` against the guests, which share the cases, and returns its exit status.
 
@@ -187,7 +57,7 @@ def run_suite(words, guests, directory, windows, output=None, last=()):
     """
     windows.begin()
     deadline = time.monotonic() + SUITE_SECONDS
-    again = shlex.join(["gate", *which_kernel(words)])
+    again = shlex.join(["gate", *options.which_kernel(words)])
     process = subprocess.Popen(_suite_argv(words, guests, directory, last),
                                stdin=subprocess.DEVNULL, stdout=output,
                                env=dict(os.environ, NVME_CONFORM_AGAIN=again))
@@ -284,7 +154,7 @@ def write_report(directory, words, report, windows, status, comparison=None, kin
     kept = slices.write(directory, slices.failed(found, report.findings, windows), report, windows)
     spans = [{"case": span.case, "start": round(span.start - report.started, 3), **_twin(span),
               "kernel": span.said(report.lines, span.end or span.start)} for span in windows.spans]
-    facts = {"format": "nvme-conform-gate/1", "command": words.command, "again": again_words(words),
+    facts = {"format": "nvme-conform-gate/1", "command": words.command, "again": options.again_words(words),
              "kernel": report.release, "accel": report.accel,
              "accel_reason": report.accel_reason, "suite_status": report.result,
              "exit_status": status, "taint_before": report.taint_before,
@@ -360,7 +230,7 @@ def _judge(words, request, directory):
     status = bisect_verdict(report, suite_directory) if words.bisect else exit_status(report, comparison, listed)
     for line in kernel_lines(report, windows, listed):
         print(line)
-    for line in comparison.lines(shlex.join(["gate", *which_kernel(words)])) if comparison else ():
+    for line in comparison.lines(shlex.join(["gate", *options.which_kernel(words)])) if comparison else ():
         print(line)
     if comparison and words.update_baseline:
         print(expected.update(comparison, report.release))
@@ -379,7 +249,7 @@ def _conclude(report, directory):
 
 def _soak(words, request, directory):
     """_soak runs rounds instead of the suite; what grows with their number is a leak and fails."""
-    soak.check(words.soak)
+    soak.check_cases()
     windows = Windows(os.path.join(directory, soak.EVENTS))
     expected = None if words.no_baseline else expectation.Expectation(words.baseline)
     kinds = []
@@ -432,23 +302,18 @@ def _dispatch(words, directory):
     if words.print_config:
         print(config.fragment(words.print_config), end="")
         return EXIT_OK
-    if words.tree and (words.modules or words.config):
-        raise GateError("--tree finds modules and configuration itself", EXIT_USAGE)
+    options.check_cases(words.cases)
     request = gate.Request(
         kernel=words.kernel, debs=tuple(words.deb), image=words.image, tree=words.tree,
         uml=words.uml, modules=words.modules, config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,
         accel=words.accel, directory=os.path.join(directory, "guest"), memory=words.memory,
-        append=words.append, boot_seconds=words.boot_timeout, guests=_num_guests(words))
-    if words.defect and not words.host:
-        raise GateError("--defect breaks the reference target; it needs --host", EXIT_USAGE)
+        append=words.append, boot_seconds=words.boot_timeout, guests=options.num_guests(words))
     if words.kernels or words.rejudge or words.merge:
         return matrix.run(words, directory, PROGRAM)
     if words.fetch:
         prepared = gate.prepare(request)
         print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
         return EXIT_OK
-    if words.export and not words.console:
-        raise GateError("--export writes what --console boots; it needs --console", EXIT_USAGE)
     if words.export:
         return console.export(words, request, words.export)
     if words.console:
@@ -477,8 +342,8 @@ def _run(words):
 
 def merge(argv):
     """merge runs `nvme-conform merge`, which is `gate --merge` for people who ran the shares elsewhere."""
-    parser = argparse.ArgumentParser(prog="nvme-conform merge", epilog="exit status: the worst of the shares'",
-                                     description="Join the reports of several shares of `gate --kernels`.")
+    parser = runner_options.Parser(prog="nvme-conform merge", epilog="exit status: the worst of the shares'",
+                                   description="Join the reports of several shares of `gate --kernels`.")
     parser.add_argument("shares", nargs="+", metavar="DIR", help="directories of `gate --kernels … --shard I/N`")
     parser.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
     parser.add_argument("--publish", metavar="DIR", help="also the verdicts and tables for others")
@@ -490,7 +355,7 @@ def merge(argv):
 
 def _main(argv):
     try:
-        words = parse(argv)
+        words = options.parse(argv)
     except GateError as error:
         print(f"nvme-conform gate: {error.message}", file=sys.stderr)
         return error.exit_status

@@ -13,7 +13,7 @@ from ..runner import engine, withhold
 from ..runner.catalogue import area_of
 from ..runner.matrix import WORST
 from ..runner.terminal import table
-from . import baseline, expectation, gate, gate_junit
+from . import baseline, expectation, gate, gate_junit, options
 from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 FORMAT = "nvme-conform-matrix/1"
@@ -21,7 +21,12 @@ GATE_SECONDS = 1800
 POLL_SECONDS = 0.2
 SHORT = {"pass": "pass", "warn": "warn", "fail": "FAIL", "skip": "skip", "inconclusive": "inc.",
          "error": "ERR", "note": "note"}
-PASSED_ON = ("cache", "mirror", "accel", "seed", "timeout", "baseline", "append", "memory")
+# Every option of the gate is in exactly one of these: each kernel's gate gets it, it is about all of them together, or it is refused.
+PASSED_ON = ("accel", "append", "baseline", "boot_timeout", "cache", "cases", "fetch", "lenient", "memory", "mirror", "no_baseline",
+             "offline", "seed", "timeout", "update_baseline")
+OWN = ("guests", "jobs", "kernels", "merge", "output_dir", "publish", "rejudge", "shard", "verbose")
+REFUSED = ("bisect", "config", "console", "deb", "defect", "export", "host", "image", "keep", "kernel", "modules", "print_config",
+           "rerun", "soak", "tree", "uml")
 
 
 def kernels(text):
@@ -61,14 +66,16 @@ def merge(directories):
 
 
 def _argv(words, program, kernel, directory, guests):
-    argv = [sys.executable, program, "gate", *words.cases, "--kernel", kernel,
-            "--output-dir", directory]
+    argv = [sys.executable, program, "gate", "--kernel", kernel, "--output-dir", directory]
     for name in PASSED_ON:
-        value = getattr(words, name)
-        argv += [f"--{name}={value}"] if value not in (None, "") else []
+        value, option = getattr(words, name), options.spelled(name)
+        if isinstance(value, list):
+            argv += value    # the cases
+        elif value is True:
+            argv.append(option)
+        elif value not in (None, False, ""):
+            argv.append(f"{option}={value}")
     argv += [f"--guests={guests}"] if guests else []
-    for name in ("offline", "no_baseline", "lenient", "update_baseline", "fetch"):
-        argv += ["--" + name.replace("_", "-")] if getattr(words, name) else []
     return engine.dying_with_us(argv, "TERM")
 
 
@@ -344,9 +351,9 @@ def _conduct(words, directory, program, wanted):
 
 def run(words, directory, program):
     """run gates every kernel of --kernels, prints the table and returns the worst exit status."""
-    for name in ("kernel", "deb", "image", "tree", "uml", "host", "keep", "bisect"):
-        if getattr(words, name):
-            raise GateError(f"--kernels does not go with --{name}", EXIT_USAGE)
+    for name in REFUSED:
+        if name in words.given:
+            raise GateError(f"--kernels does not go with {options.spelled(name)}", EXIT_USAGE)
     if words.update_baseline and (words.jobs or 1) > 1:
         raise GateError("--update-baseline writes one file; leave out -j", EXIT_USAGE)
     words.jobs = 1 if words.update_baseline else words.jobs

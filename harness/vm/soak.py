@@ -217,10 +217,14 @@ class Soak:
         return kind
 
 
-def check(rounds):
-    """check raises GateError for a number of rounds that says nothing, and when this engine lacks a case."""
+def check_rounds(rounds):
+    """check_rounds raises GateError for a number of rounds that says nothing."""
     if rounds < LEAST_ROUNDS:
         raise GateError(f"--soak {rounds}: at least {LEAST_ROUNDS} rounds tell a leak from chance", EXIT_USAGE)
+
+
+def check_cases():
+    """check_cases raises GateError when this engine lacks a case of a round."""
     try:
         listed = catalogue.read(engine.list_objects())
         catalogue.select([case for cases in KINDS.values() for case in cases], listed.cases, "case")

@@ -15,9 +15,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 
 from harness.runner.errors import RunnerError  # noqa: E402
-from harness.vm import command, gate, soak  # noqa: E402
+from harness.vm import command, gate, matrix, options, soak  # noqa: E402
 from harness.vm.errors import (EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,  # noqa: E402
                                GateError)
+
+CASE = "replace.second/sha256"
 
 
 class CommandTest(unittest.TestCase):
@@ -47,16 +49,16 @@ class CommandTest(unittest.TestCase):
 
 class RerunTest(CommandTest):
     def test_kernel_and_options_are_those_of_the_run(self):
-        words = command.parse(["--rerun", self.earlier(), "replace.second/sha256", "--keep"])
+        words = options.parse(["--rerun", self.earlier(), "replace.second/sha256", "--keep"])
         self.assertEqual((words.kernel, words.seed, words.memory, words.cases, words.keep),
                          ("7.1.3", "7", 512, ["replace.second/sha256"], True))
 
     def test_what_is_said_now_goes_before(self):
-        self.assertEqual(command.parse(["--rerun", self.earlier(), "--seed", "8", "a"]).seed, "8")
+        self.assertEqual(options.parse(["--rerun", self.earlier(), "--seed", "8", "a"]).seed, "8")
 
     def test_without_a_case_what_was_not_as_expected(self):
         earlier = self.earlier(["observer.C-086", "replace.once/sha256/ffdhe2048"])
-        self.assertEqual(command.parse(["--rerun", earlier]).cases, ["replace.once/sha256/ffdhe2048"])
+        self.assertEqual(options.parse(["--rerun", earlier]).cases, ["replace.once/sha256/ffdhe2048"])
 
     def test_nothing_to_run(self):
         status, err, _ = self.gate("--rerun", self.earlier(["observer.C-086"]))
@@ -76,8 +78,8 @@ class RerunTest(CommandTest):
         image = os.path.join(self.directory, "bzImage")
         with open(image, "wb"):
             pass
-        words = command.parse(["--image", os.path.relpath(image), "--append=slub_debug=FZ", "--timeout", "9", "a"])
-        again = command.parse(["--rerun", self.earlier(again=command.again_words(words)), "b"])
+        words = options.parse(["--image", os.path.relpath(image), "--append=slub_debug=FZ", "--timeout", "9", "a"])
+        again = options.parse(["--rerun", self.earlier(again=options.again_words(words)), "b"])
         self.assertEqual((again.image, again.append, again.timeout, again.cases), (image, "slub_debug=FZ", "9", ["b"]))
 
 
@@ -104,7 +106,7 @@ class BisectTest(CommandTest):
 
     def test_without_bisect_our_fault_is_3(self):
         with mock.patch.object(gate, "gate", mock.Mock(side_effect=RuntimeError("a bug of ours"))):
-            status, err, _ = self.gate("--kernel", "7.3.4", "--no-baseline", "a")
+            status, err, _ = self.gate("--kernel", "7.3.4", "--no-baseline", CASE)
         self.assertEqual(status, EXIT_TOOL)
         self.assertIn("a bug of ours", err)
 
@@ -122,14 +124,87 @@ class GuestsTest(CommandTest):
         self.assertEqual(self.asked("--kernel", "7.3.4", "--guests", "1"), 1)
 
     def test_what_wants_one(self):
-        for words in (["a"], ["--keep"], ["--soak"], ["--bisect", "a"]):
+        for words in ([CASE], ["--keep"], ["--soak"], ["--bisect", CASE]):
             self.assertEqual(self.asked("--kernel", "7.3.4", *words), 1)
         self.assertEqual(self.asked("--uml", "/none"), 1)
-        self.assertEqual(self.asked("--kernel", "7.3.4", "a", "--guests", "2"), 2)
+        self.assertEqual(self.asked("--kernel", "7.3.4", CASE, "--guests", "2"), 2)
 
     def test_two_of_what_wants_one(self):
         status, err = self.asked("--kernel", "7.3.4", "--keep", "--guests", "2")
         self.assertEqual((status, "--keep needs one guest" in err), (EXIT_USAGE, True))
+
+
+class OptionsTest(CommandTest):
+    """What goes together, what does not, and what a matrix does with each option."""
+
+    # Something that each option takes, other than its default.
+    VALUES = {"accel": "tcg", "boot_timeout": "7", "guests": "2", "jobs": "2", "kernels": "7.1,7.2", "memory": "512",
+              "print_config": "uml", "seed": "3", "soak": "100", "timeout": "9", "shard": "1/2"}
+
+    def refused(self, *argv):
+        """refused returns the one line that a command is refused with."""
+        with mock.patch.object(gate, "gate", mock.Mock(side_effect=AssertionError("booted"))), \
+                mock.patch.object(matrix, "_conduct", mock.Mock(side_effect=AssertionError("booted"))):
+            status, err, _ = self.gate(*argv)
+        self.assertEqual((status, len(err.splitlines())), (EXIT_USAGE, 1), (argv, err))
+        return err
+
+    def actions(self):
+        return {action.dest: action for action in options.make_parser()._actions if action.dest != "help"}
+
+    def words(self, name):
+        """words returns the option called name with a value that is not its default."""
+        action, value = self.actions()[name], self.VALUES.get(name, "x")
+        if not action.option_strings:
+            return [CASE]
+        return [options.spelled(name)] if action.nargs == 0 else [f"{options.spelled(name)}={value}"]
+
+    def test_a_matrix_knows_every_option(self):
+        for name in self.actions():
+            lists = [each for each in ("PASSED_ON", "OWN", "REFUSED") if name in getattr(matrix, each)]
+            self.assertEqual(len(lists), 1, (name, lists))
+        known = {*matrix.PASSED_ON, *matrix.OWN, *matrix.REFUSED}
+        self.assertEqual(known - set(self.actions()), set())
+
+    def test_a_matrix_passes_on(self):
+        for name in matrix.PASSED_ON:
+            words = options.make_parser().parse_args(["--kernels", "7.1", *self.words(name)])
+            argv = matrix._argv(words, "program", "7.1", "/d", None)
+            again = options.make_parser().parse_args(argv[argv.index("gate") + 1:])
+            self.assertEqual(getattr(again, name), getattr(words, name), name)
+            self.assertNotIn(getattr(again, name), (None, False, [], options.make_parser().get_default(name)), name)
+
+    def test_a_matrix_refuses(self):
+        for name in matrix.REFUSED:
+            if name not in ("bisect", "print_config", "rerun"):    # another status, stops before, brings a kernel
+                self.assertRegex(self.refused("--kernels", "7.3.4", *self.words(name)), "does not go with|needs", name)
+        for name in ("soak", "console", "keep", "host"):
+            self.assertIn(f"--kernels does not go with --{name}", self.refused("--kernels", "7.3.4", *self.words(name)))
+
+    def test_what_would_be_dropped_in_silence(self):
+        kernel = ("--kernel", "7.3.4")
+        for argv in (("--soak", "--host"), ("--console", "--soak"), ("--host", CASE), ("--soak", CASE), ("--host", "--keep"),
+                     ("--modules", "/x"), ("--config", "/x"), ("--defect", "x"), ("--export", "/x"),
+                     ("--shard", "1/2"), ("-j", "2"), ("--publish", "/x"), ("--no-baseline", "--update-baseline"),
+                     ("--no-baseline", "--lenient")):
+            self.refused(*kernel, *argv)
+        self.assertIn("--rejudge runs nothing", self.refused("--rejudge", "/x", "--soak"))
+        self.assertIn("--merge runs nothing", self.refused("--merge", "/x", "--baseline=/y"))
+        self.assertIn("does not go with", self.refused("--kernels", "7.1", "--rejudge", "/x"))
+        self.assertEqual(self.gate(*kernel, "--bisect", CASE, "--soak")[0], 130)
+
+    def test_out_of_range(self):
+        for words in (("--memory", "0"), ("--memory", "-5"), ("--memory", "x"), ("--timeout", "0"), ("--timeout", "2.5"), ("--seed", "-1"),
+                      ("--seed", "x"), ("--boot-timeout", "0"), ("--boot-timeout", "nan"), ("--soak", "3"), ("-j", "0")):
+            self.assertIn(words[0], self.refused("--kernel", "7.3.4", *words))
+
+    def test_a_glob_that_chooses_nothing(self):
+        for argv in (("nosuch.*",), ("--bisect", "nosuch.case")):
+            with mock.patch.object(gate, "gate", mock.Mock(side_effect=AssertionError("booted"))):
+                status, err, _ = self.gate("--kernel", "7.3.4", *argv)
+            self.assertEqual((status, len(err.splitlines())), (EXIT_USAGE if "nosuch.*" in argv else 130, 1), err)
+            self.assertIn("no case matches 'nosuch", err)
+        self.assertIn("no case matches", self.refused("--kernels", "7.3.4", "nosuch.*"))
 
 
 class SoakTest(CommandTest):

@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [ROOT, HERE]
 
-from harness.vm import cache, command, config, gate, kernel, own_kernel, qemu, tree, uml  # noqa: E402
+from harness.vm import cache, config, gate, kernel, options, own_kernel, qemu, tree, uml  # noqa: E402
 from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, GateError  # noqa: E402
 from test_vm_kernel import RELEASE, bzimage, complete_config, module, vmlinux  # noqa: E402
 
@@ -315,9 +315,9 @@ class CommandTest(unittest.TestCase):
         self.assert_refused(["--tree", "/no/tree"], "no such directory")
 
     def test_the_same_kernel_again(self):
-        words = command.parse(["--uml", "linux", "--config", "c"])
-        self.assertEqual(command.which_kernel(words), ["--uml", "linux", "--config", "c"])
-        self.assertEqual(command.which_kernel(command.parse(["--tree", "t"])), ["--tree", "t"])
+        words = options.parse(["--uml", "linux", "--config", "c"])
+        self.assertEqual(options.which_kernel(words), ["--uml", "linux", "--config", "c"])
+        self.assertEqual(options.which_kernel(options.parse(["--tree", "t"])), ["--tree", "t"])
 
 
 class OwnKernelTest(DirectoryCase):
