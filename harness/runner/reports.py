@@ -13,15 +13,25 @@ EVENTS = "events.jsonl"
 
 
 def default_directory():
-    """default_directory returns reports/run-TIME under the source tree, or under the current directory once installed."""
+    """default_directory makes reports/run-TIME under the source tree, or under the current directory once installed, and returns it.
+
+    Of several that ask at the same time each gets one of its own.
+    """
     in_tree = os.path.isfile(os.path.join(ROOT, "Makefile"))
     base = os.path.join(ROOT if in_tree else os.getcwd(), "reports")
     stamp = datetime.datetime.now().strftime("run-%Y%m%d-%H%M%S")
     path, number = os.path.join(base, stamp), 1
-    while os.path.exists(path):
-        number += 1
-        path = os.path.join(base, f"{stamp}-{number}")
-    return path
+    try:
+        os.makedirs(base, exist_ok=True)
+        while True:
+            try:
+                os.mkdir(path)
+                return path
+            except FileExistsError:
+                number += 1
+                path = os.path.join(base, f"{stamp}-{number}")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; name another directory with --output-dir") from error
 
 
 class Reports:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`nvme-conform gate`: boot a kernel, let the suite judge it, add what the kernel itself said."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -14,8 +15,8 @@ from ..runner import engine as runner_engine
 from ..runner import options as runner_options
 from ..runner import reports as runner_reports
 from ..runner.errors import RunnerError
-from . import (baseline, config, console, expectation, gate, gate_junit, host_story, matrix, options,
-               slices, soak)
+from . import (baseline, config, console, expectation, gate, gate_junit, host_story, initramfs, matrix,
+               options, slices, soak)
 from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
@@ -196,32 +197,27 @@ def _introduce(*guests):
 
 
 def _suite_output(words, directory):
-    """_suite_output returns the file for the suite's own text, None where it belongs on the screen."""
+    """_suite_output returns a context with the file for the suite's own text, None where it belongs on the screen."""
     if words.no_baseline or words.cases or words.verbose:
-        return None
-    os.makedirs(directory, exist_ok=True)
-    return open(os.path.join(directory, "suite.txt"), "wb")    # closed by _judge()
+        return contextlib.nullcontext()
+    return open(os.path.join(directory, "suite.txt"), "wb")
 
 
 def _judge(words, request, directory):
     suite_directory = os.path.join(directory, "suite")
     windows = Windows(os.path.join(suite_directory, "events.jsonl"))
     expected = None if words.no_baseline else expectation.Expectation(words.baseline)
-    output = _suite_output(words, directory)
 
     def runner(*guests):
         _introduce(*guests)
         last = expected.baseline.dangerous(guests[0].kernel.release) if expected else ()
-        status = run_suite(words, guests, suite_directory, windows, output, last)
+        with _suite_output(words, directory) as output:
+            status = run_suite(words, guests, suite_directory, windows, output, last)
         if words.keep:
             _keep(guests[0])
         return status
 
-    try:
-        report = gate.gate(request, runner)
-    finally:
-        if output:
-            output.close()
+    report = gate.gate(request, runner)
     comparison = None
     if expected and report.result not in (EXIT_TOOL, EXIT_USAGE):
         comparison = expected.compare(suite_directory, report, windows.near, not words.cases,
@@ -299,9 +295,6 @@ def _interrupt(*_):
 
 
 def _dispatch(words, directory):
-    if words.print_config:
-        print(config.fragment(words.print_config), end="")
-        return EXIT_OK
     options.check_cases(words.cases)
     request = gate.Request(
         kernel=words.kernel, debs=tuple(words.deb), image=words.image, tree=words.tree,
@@ -311,7 +304,8 @@ def _dispatch(words, directory):
     if words.kernels or words.rejudge or words.merge:
         return matrix.run(words, directory, PROGRAM)
     if words.fetch:
-        prepared = gate.prepare(request)
+        # Whatever comes later with --offline, also --host and --console, finds what it needs.
+        prepared = gate.prepare(request, initramfs.TARGET_PROGRAMS, initramfs.HOST_PROGRAMS, initramfs.SUITE_PROGRAMS)
         print(f"Linux {prepared.kernel.release} is in {prepared.cache.directory}")
         return EXIT_OK
     if words.export:
@@ -325,10 +319,32 @@ def _dispatch(words, directory):
     return _judge(words, request, directory)
 
 
-def _run(words):
-    directory = os.path.abspath(words.output_dir or runner_reports.default_directory())
+def _writes(words):
+    """_writes tells whether a gate leaves a directory of its own."""
+    return not (words.export or words.fetch) or bool(words.kernels)
+
+
+@contextlib.contextmanager
+def _directory(words):
+    """_directory gives a run its directory; one that was made for it and stayed empty goes again."""
+    if words.output_dir or not _writes(words):
+        yield os.path.abspath(words.output_dir or "")
+        return
+    directory = runner_reports.default_directory()
     try:
-        return _dispatch(words, directory)
+        yield directory
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+
+
+def _run(words):
+    if words.print_config:
+        print(config.fragment(words.print_config), end="")
+        return EXIT_OK
+    try:
+        with _directory(words) as directory:
+            return _dispatch(words, directory)
     except GateError as error:
         print(f"nvme-conform gate: {error.message}", file=sys.stderr)
         return error.exit_status

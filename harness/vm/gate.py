@@ -84,15 +84,16 @@ def _kernel(request, apt):
                                     request.config, bool(request.uml))
 
 
-def prepare(request, programs=None):
-    """prepare fetches, unpacks and builds; with everything in the cache it needs no network."""
+def prepare(request, *programs):
+    """prepare fetches, unpacks and builds for the first of the sets of programs, by default those of a target, and fetches the
+    others; with everything in the cache it needs no network."""
     _need_one_kernel(request)
     if not (request.uml or request.tree):
         fetch.need_program(qemu.QEMU, "qemu-system-x86")
     cache = cache_module.Cache(request.cache)
     apt = fetch.Apt(cache, request.mirror, request.offline)
     kernel = _kernel(request, apt)
-    archive, packages = initramfs.programs(apt, programs or initramfs.TARGET_PROGRAMS)
+    (archive, packages), *_ = [initramfs.programs(apt, wanted) for wanted in programs or (initramfs.TARGET_PROGRAMS,)]
     if kernel.uml:
         return Prepared(request, cache, kernel, archive, packages, "uml", "nothing is emulated")
     fetch.need_program(qemu.QEMU, "qemu-system-x86")

@@ -212,10 +212,15 @@ def _find_packages(apt, version):
     return apt.download(entries)
 
 
-def from_version(apt, version):
-    """from_version fetches (or finds in the cache) the Debian kernel VERSION, such as 7.3.4."""
+def check_version(version):
+    """check_version raises GateError for anything but a Debian kernel's version; one that passes is a file name too."""
     if not re.fullmatch(r"\d+(\.\d+)+([+~.-][A-Za-z0-9+~.-]*)?", version):
         raise GateError(f"{version!r} is not a kernel version such as 7.3.4", EXIT_USAGE)
+
+
+def from_version(apt, version):
+    """from_version fetches (or finds in the cache) the Debian kernel VERSION, such as 7.3.4."""
+    check_version(version)
     entries = fetch.fetch_set(apt, f"linux-{version}", lambda: _find_packages(apt, version))
     return from_packages(apt.cache, entries, f"Debian's kernel {version}")
 

@@ -13,7 +13,7 @@ from ..runner import engine, withhold
 from ..runner.catalogue import area_of
 from ..runner.matrix import WORST
 from ..runner.terminal import table
-from . import baseline, expectation, gate, gate_junit, options
+from . import baseline, expectation, gate, gate_junit, kernel, options
 from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 FORMAT = "nvme-conform-matrix/1"
@@ -30,15 +30,22 @@ REFUSED = ("bisect", "config", "console", "deb", "defect", "export", "host", "im
 
 
 def kernels(text):
-    """kernels returns the versions of "A,B,C", or of a file with one per line."""
+    """kernels returns the versions of "A,B,C", or of a file with one per line; each names a directory too."""
     if os.path.isfile(text):
-        with open(text, encoding="utf-8") as file:
-            found = [line.split("#", 1)[0].strip() for line in file]
+        try:
+            with open(text, encoding="utf-8") as file:
+                found = [line.split("#", 1)[0].strip() for line in file]
+        except (OSError, UnicodeDecodeError) as error:
+            raise GateError(f"--kernels {text}: no list of kernels, one version per line ({error})", EXIT_USAGE) from None
+    elif os.sep in text:
+        raise GateError(f"--kernels {text}: no such file", EXIT_USAGE)
     else:
         found = [word.strip() for word in text.split(",")]
     found = list(dict.fromkeys(word for word in found if word))
     if not found:
         raise GateError(f"--kernels {text!r} names no kernel", EXIT_USAGE)
+    for each in found:
+        kernel.check_version(each)
     return found
 
 
@@ -65,8 +72,8 @@ def merge(directories):
     return sorted(columns, key=lambda each: baseline.version(each["kernel"]))
 
 
-def _argv(words, program, kernel, directory, guests):
-    argv = [sys.executable, program, "gate", "--kernel", kernel, "--output-dir", directory]
+def _argv(words, program, version, directory, guests):
+    argv = [sys.executable, program, "gate", "--kernel", version, "--output-dir", directory]
     for name in PASSED_ON:
         value, option = getattr(words, name), options.spelled(name)
         if isinstance(value, list):
@@ -89,14 +96,14 @@ def _jobs(words):
 class _Gate:
     """_Gate is one kernel's gate as a process."""
 
-    def __init__(self, words, program, kernel, directory, guests):
-        self.kernel = kernel
-        self.directory = os.path.join(directory, kernel)
+    def __init__(self, words, program, version, directory, guests):
+        self.kernel = version
+        self.directory = os.path.join(directory, version)
         os.makedirs(self.directory, exist_ok=True)
         self.started = time.monotonic()
         self.seconds = None
         with open(os.path.join(self.directory, "gate.txt"), "wb") as output:
-            self.process = subprocess.Popen(_argv(words, program, kernel, self.directory, guests),
+            self.process = subprocess.Popen(_argv(words, program, version, self.directory, guests),
                                             stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=subprocess.STDOUT)
 
@@ -131,14 +138,14 @@ def _read(path):
         return {}
 
 
-def column(kernel, directory, status, seconds=None):
+def column(version, directory, status, seconds=None):
     """column returns what the matrix keeps of one kernel's gate."""
     report = _read(os.path.join(directory, "gate.json"))
     results = _read(os.path.join(directory, "suite", "results.json"))
     found = baseline.results_of(results) if results else {}
     versions = _read(os.path.join(directory, "guest", "versions.json"))
     return {
-        "kernel": kernel, "release": report.get("kernel", ""), "status": status,
+        "kernel": version, "release": report.get("kernel", ""), "status": status,
         "seconds": round(seconds, 1) if seconds is not None else None,
         "accel": report.get("accel", ""), "timings": report.get("timings", {}),
         "suite_seed": results.get("seed"), "findings": [f["title"] for f in report.get("findings", [])],
@@ -346,7 +353,7 @@ def _conduct(words, directory, program, wanted):
     finally:
         for each in running:
             each.end()
-    return [ended[kernel] for kernel in wanted]
+    return [ended[version] for version in wanted]
 
 
 def run(words, directory, program):

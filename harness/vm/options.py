@@ -82,7 +82,7 @@ def make_parser():
     where.add_argument("--cache", metavar="DIR", help="default ~/.cache/nvme-conform")
     where.add_argument("--mirror", metavar="URI", help="Debian archive; default: this machine's")
     where.add_argument("--offline", action="store_true", help="only what is in the cache")
-    where.add_argument("--fetch", action="store_true", help="fill the cache and stop")
+    where.add_argument("--fetch", action="store_true", help="fill the cache for every kind of gate, and stop")
     where.add_argument("--publish", metavar="DIR", help="with --kernels: verdicts and tables for others")
     where.add_argument("--output-dir", metavar="DIR", help="default reports/run-TIME")
     judged = parser.add_argument_group("what is expected")

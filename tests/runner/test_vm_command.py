@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The gate's command line: what is asked for, what is taken up again, what is refused. No QEMU."""
 
+import concurrent.futures
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -14,8 +16,9 @@ from unittest import mock
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
+from harness.runner import reports  # noqa: E402
 from harness.runner.errors import RunnerError  # noqa: E402
-from harness.vm import command, gate, matrix, options, soak  # noqa: E402
+from harness.vm import command, fetch, gate, initramfs, matrix, options, soak  # noqa: E402
 from harness.vm.errors import (EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,  # noqa: E402
                                GateError)
 
@@ -45,6 +48,68 @@ class CommandTest(unittest.TestCase):
         with open(os.path.join(self.directory, "gate.json"), "w", encoding="utf-8") as file:
             json.dump(facts, file)
         return self.directory
+
+
+class DirectoryTest(CommandTest):
+    """Where a gate writes: a directory of its own, and none when there is nothing to write."""
+
+    def setUp(self):
+        super().setUp()
+        with open(self.path("Makefile"), "w", encoding="ascii"):
+            pass
+        patch = mock.patch.object(reports, "ROOT", self.directory)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_together(self):
+        with concurrent.futures.ProcessPoolExecutor(4, multiprocessing.get_context("fork")) as pool:
+            made = list(pool.map(_default_directory, range(12)))
+        self.assertEqual(len(set(made)), 12)
+        self.assertEqual({os.path.join(self.path("reports"), name) for name in os.listdir(self.path("reports"))}, set(made))
+
+    def test_nowhere_to_write(self):
+        with open(self.path("reports"), "w", encoding="ascii"):
+            pass
+        status, err, _ = self.without_directory("--kernel", "7.3.4")
+        self.assertEqual((status, len(err.splitlines())), (EXIT_USAGE, 1), err)
+        self.assertIn("--output-dir", err)
+
+    def without_directory(self, *argv, **raised):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stderr(err), contextlib.redirect_stdout(out), mock.patch.object(command.signal, "signal"), \
+                mock.patch.object(gate, "gate", mock.Mock(**raised)):
+            status = command.main(list(argv))
+        return status, err.getvalue(), out.getvalue()
+
+    def test_refused(self):
+        self.assertEqual(self.without_directory("--kernel", "7.3.4", side_effect=GateError("no QEMU"))[0], EXIT_TOOL)
+        self.assertEqual(self.without_directory("--kernel", "7.3.4", "nosuch.case")[0], EXIT_USAGE)
+        self.assertEqual(os.listdir(self.path("reports")), [])
+        os.rmdir(self.path("reports"))
+        self.assertEqual(self.without_directory("--print-config")[0], EXIT_OK)
+        self.assertFalse(os.path.exists(self.path("reports")))
+
+    def test_a_list_of_kernels_that_is_none(self):
+        binary = self.path("binary")
+        with open(binary, "wb") as file:
+            file.write(b"\x7fELF\xff\xfe\0")
+        for text in (self.path("typo", "file"), "../7.3.4", binary, "7.3.4,a/b", "7.3.4,..", "seven"):
+            status, err, _ = self.without_directory("--kernels", text)
+            self.assertEqual((status, len(err.splitlines())), (EXIT_USAGE, 1), (text, err))
+        self.assertEqual(sorted(os.listdir(self.directory)), ["Makefile", "binary", "reports"])
+
+    def test_fetching_is_for_every_kind_of_gate(self):
+        fetched = []
+        made = mock.Mock(release="7.3.4", uml=True)
+        with mock.patch.object(gate, "_kernel", return_value=made), mock.patch.object(fetch, "need_program"), \
+                mock.patch.object(initramfs, "programs", side_effect=lambda _, wanted: (fetched.append(wanted), [])):
+            status, err, _ = self.without_directory("--kernel", "7.3.4", "--fetch", "--cache", self.path("cache"))
+        self.assertEqual((status, err), (EXIT_OK, ""))
+        self.assertEqual(fetched, [initramfs.TARGET_PROGRAMS, initramfs.HOST_PROGRAMS, initramfs.SUITE_PROGRAMS])
+
+
+def _default_directory(_):
+    return reports.default_directory()
 
 
 class RerunTest(CommandTest):
