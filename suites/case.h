@@ -129,6 +129,15 @@ struct nvc_queue *test_watched(const struct test *t);
 /* test_host returns the host emulator of the case. */
 struct nvc_host *test_host(struct test *t);
 
+/* test_explains tells whether the case has failed for good and somebody is to be told why. If so, test_source adds a line to the C of a
+ * case that shows the same; it goes into the verdict. */
+bool test_explains(const struct test *t);
+void test_source(struct test *t, const char *line);
+
+/* test_fresh_host returns a host emulator that acts as `like` does, for trying things again: on a new target where that is in process, else
+ * on the same. What it does is no evidence and in no capture. It lasts until the next one is asked for; NULL when there can be none. */
+struct nvc_host *test_fresh_host(struct test *t, const struct nvc_host *like);
+
 /* test_is_virtual tells whether time is virtual: waits cost nothing. */
 bool test_is_virtual(const struct test *t);
 

@@ -6,476 +6,98 @@
 #include "suites/steps.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "suites/steps_internal.h"
-#include "suites/walk.h"
+#include "suites/walk_steps.h"
 
 enum {
 	STEP_TIMEOUT_S = 1,
-	WALK_TIMEOUT_S = 12,   /* real time of a walk; what is left of it is not walked */
-	MAX_REAL_WAIT_MS = 30, /* no KATO and no timer of a real target is waited for */
 	MAX_REPLAYS = 150,
 	MAX_REAL_REPLAYS = 40,
+	SHRINK_TIMEOUT_S = 60, /* real time of all replays */
 };
 
-/* A connection of the walk and what the host knows of it. */
-struct place {
-	struct nvc_queue *queue; /* NULL: none */
-	struct nvc_auth auth;
-	bool proved;	   /* a right Reply has gone out on this queue */
-	bool right;	   /* ... in this transaction */
-	enum req_id wrong; /* what a Success1 would violate */
-	bool failed;	   /* AUTH_Failure1 came in this transaction, and no Success1 */
-	bool settled;	   /* ... or Success1 */
-	bool gave_up;	   /* a step was not answered; later ones are not tried */
-};
-
-struct walker {
-	struct test *t;
-	struct nvc_host *host;
-	bool quiet; /* a replay: nothing goes into the transcript */
-	struct place at[NUM_WALK_SLOTS];
-	/* what must not have succeeded; REQ_NONE: nothing did */
-	enum req_id req;
-	enum walk_proof proof;
-	const char *expected;
-	char seen[200];
-	size_t found_at;
-	/* how often it could have */
-	unsigned int num_wrong, num_undue, num_gated;
-};
-
-static void found(struct walker *w, enum req_id req, enum walk_proof proof, const char *expected,
-	const char *seen)
+static void take(struct walker *w, const struct walk_step *steps, size_t num)
 {
-	if (w->req != REQ_NONE)
-		return;
-	w->req = req;
-	w->proof = proof;
-	w->expected = expected;
-	snprintf(w->seen, sizeof(w->seen), "%s", seen);
+	const uint64_t timeout = w->host->timeout;
+
+	if (timeout > NVC_SEC(STEP_TIMEOUT_S))
+		w->host->timeout = NVC_SEC(STEP_TIMEOUT_S);
+	walk_take(w, steps, num);
+	w->host->timeout = timeout;
 }
 
-/* A queue that did not answer in time would cost the same time again with each step. */
-static void took(struct place *place, enum nvc_result result)
+static bool is_served(struct nvc_host *host)
 {
-	place->gave_up = place->gave_up || result == NVC_E_TIMEOUT;
-}
-
-static void leave_place(struct place *place)
-{
-	nvc_auth_fini(&place->auth);
-	nvc_queue_free(place->queue);
-	*place = (struct place){.queue = NULL};
-}
-
-/* ---- connections ---- */
-
-static struct nvc_queue_options options_of(const struct walker *w, enum walk_slot slot)
-{
-	if (slot == WALK_TLS)
-		return (struct nvc_queue_options){.tls = &w->host->psk};
-	if (slot == WALK_IO)
-		return (struct nvc_queue_options){.qid = 1, .admin = w->at[WALK_ADMIN].queue};
-	return (struct nvc_queue_options){0};
-}
-
-static void start_transaction(
-	struct walker *w, struct place *place, uint8_t sc_c, enum nvc_auth_mode mode)
-{
-	nvc_auth_fini(&place->auth);
-	/* The next Success1 may still be for the Reply of a transaction that this one cut short. */
-	place->right = place->right && !place->settled;
-	place->failed = place->settled = false;
-	place->wrong = REQ_NONE;
-	if (nvc_auth_init(&place->auth, place->queue, sc_c, mode) != NVC_OK)
-		test_error(w->t, "no memory for a transaction");
-}
-
-static void do_open(struct walker *w, const struct walk_step *step)
-{
-	const struct nvc_queue_options options = options_of(w, step->slot);
-	struct place *place = &w->at[step->slot];
-
-	leave_place(place);
-	if (step->kind == WALK_OPEN)
-		(void)nvc_queue_establish(w->host, &options, &place->queue, NULL);
-	else
-		(void)nvc_queue_open(w->host, &options, &place->queue, NULL);
-	if (place->queue)
-		start_transaction(w, place, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
-}
-
-static void do_open_undue(struct walker *w, const struct walk_step *step)
-{
-	struct place *place = &w->at[step->slot];
 	struct nvc_queue *queue = NULL;
-	struct nvc_tls_psk psk = {.hash_id = 0};
-	const struct nvc_queue_options options = {.tls = &psk, .label = "undue PSK"};
+	const bool served =
+		nvc_host_admin(host, NULL, NVC_AUTH_UNIDIRECTIONAL, &queue, NULL, NULL) == NVC_OK;
 
-	if (nvc_auth_tls_psk(&place->auth, NVC_KDF_RFC8446, &psk, NULL) != NVC_OK)
-		return;
-	w->num_undue++;
-	if (nvc_queue_open(w->host, &options, &queue, NULL) == NVC_OK)
-		found(w, REQ_C_193, WALK_BY_TLS,
-			"no TLS session under the PSK of a failed transaction",
-			"the TLS handshake completed");
 	nvc_queue_free(queue);
-	nvc_secret_wipe(&psk.psk);
+	return served;
 }
 
-static void do_connect(struct walker *w, const struct walk_step *step)
-{
-	struct nvc_queue_options options = options_of(w, step->slot);
-	const struct nvc_bends bends = {&step->bend, 1};
-	struct place *place = &w->at[step->slot];
-
-	if (walk_bends(step))
-		options.sqe_bends = &bends;
-	took(place, nvc_queue_connect(place->queue, &options, NULL, NULL));
-}
-
-static void do_ic(struct walker *w, const struct walk_step *step)
-{
-	took(&w->at[step->slot], nvc_queue_ic(w->at[step->slot].queue, NULL, NULL));
-}
-
-static void do_pdu(struct walker *w, const struct walk_step *step)
-{
-	uint8_t room[WALK_MAX_BYTES];
-
-	(void)nvc_queue_send_raw(
-		w->at[step->slot].queue, walk_pdu(step->seed, step->len, step->value, room), NULL);
-}
-
-static void do_close(struct walker *w, const struct walk_step *step)
-{
-	nvc_queue_close(w->at[step->slot].queue, (enum nvc_end)step->value);
-}
-
-static void do_wait(struct walker *w, const struct walk_step *step)
-{
-	const struct nvc_world *world = w->host->world;
-	uint32_t ms = test_is_virtual(w->t) || step->value < MAX_REAL_WAIT_MS ? step->value
-									      : MAX_REAL_WAIT_MS;
-
-	world->wait_until(world->self, nvc_env_now(&world->env) + NVC_MS(ms));
-}
-
-/* ---- messages ---- */
-
-static void do_negotiate(struct walker *w, const struct walk_step *step)
-{
-	const struct nvc_bends bends = {&step->bend, 1};
-	struct place *place = &w->at[step->slot];
-
-	start_transaction(w, place, (uint8_t)step->value, step->mode);
-	place->auth.offer = step->offer;
-	if (walk_bends(step) && step->of_descriptor)
-		place->auth.descriptor_bends = &bends;
-	else if (walk_bends(step))
-		place->auth.negotiate_bends = &bends;
-	took(place, nvc_auth_send_negotiate(&place->auth, NULL));
-	place->auth.descriptor_bends = place->auth.negotiate_bends = NULL;
-}
-
-/* Which requirement `sent` breaks where it differs from the right Reply; REQ_NONE: nothing R1 or the road to it hangs on. */
-static enum req_id what_is_wrong(struct nvc_slice right, struct nvc_slice sent)
-{
-	static const struct {
-		size_t offset, len;
-		enum req_id req;
-	} fixed[] = {{0, 2, REQ_C_162}, {4, 2, REQ_N_004}, {6, 1, REQ_C_139}, {10, 2, REQ_C_142}};
-	const size_t hl = right.data[6];
-
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
-		if (!nvc_slice_equal(nvc_slice_sub(right, fixed[i].offset, fixed[i].len),
-			    nvc_slice_sub(sent, fixed[i].offset, fixed[i].len)))
-			return fixed[i].req;
-	if (sent.len < right.len)
-		return REQ_C_148;
-	if (!nvc_slice_equal(nvc_slice_sub(right, 16, hl), nvc_slice_sub(sent, 16, hl)) ||
-		!nvc_slice_equal(nvc_slice_sub(right, 16 + 2 * hl, right.len),
-			nvc_slice_sub(sent, 16 + 2 * hl, right.len - 16 - 2 * hl)))
-		return REQ_C_135;
-	return REQ_NONE;
-}
-
-/* Encodes the Reply as `step` wants it; what a right one would have been goes to `right`. False when there is nothing to answer. */
-static bool make_reply(struct nvc_auth *auth, const struct walk_step *step,
-	struct nvc_writer *right, struct nvc_writer *out)
-{
-	struct nvc_reply fields;
-
-	auth->r1 = NVC_R1_RIGHT;
-	auth->reuse_exponent = false;
-	if (nvc_auth_encode_reply(auth, right, NULL) != NVC_OK)
-		return false;
-	if (step->r1 == NVC_R1_RIGHT) {
-		nvc_write_bytes(out, nvc_writer_slice(right));
-	} else {
-		auth->r1 = step->r1;
-		auth->r1_sc_c = auth->sc_c ^ 1u;
-		auth->reuse_exponent = true;
-		if (nvc_auth_encode_reply(auth, out, NULL) != NVC_OK)
-			return false;
-	}
-	if (walk_bends(step) &&
-		nvc_decode(&nvc_reply_layout, nvc_writer_slice(out), &fields, NULL, NULL) == NVC_OK)
-		(void)nvc_bend_apply(&nvc_reply_layout, &fields, &step->bend, out, 0);
-	return true;
-}
-
-static void do_reply(struct walker *w, const struct walk_step *step)
-{
-	uint8_t right_room[NVC_MAX_AUTH_MESSAGE], room[NVC_MAX_AUTH_MESSAGE];
-	struct nvc_writer right = nvc_writer_over(right_room, sizeof(right_room));
-	struct nvc_writer sent = nvc_writer_over(room, sizeof(room));
-	struct place *place = &w->at[step->slot];
-	enum req_id wrong;
-
-	if (!make_reply(&place->auth, step, &right, &sent))
-		return;
-	wrong = what_is_wrong(nvc_writer_slice(&right), nvc_writer_slice(&sent));
-	if (wrong == REQ_NONE)
-		place->right = place->proved = true;
-	else
-		place->wrong = wrong;
-	took(place, nvc_auth_send_raw(&place->auth, nvc_writer_slice(&sent), NULL));
-}
-
-static void do_reply_bytes(struct walker *w, const struct walk_step *step)
-{
-	uint8_t room[WALK_MAX_BYTES];
-	struct place *place = &w->at[step->slot];
-
-	took(place, nvc_auth_send_raw(&place->auth,
-			    walk_message(step->seed, step->len, place->auth.t_id, room), NULL));
-}
-
-static void do_receive(struct walker *w, const struct walk_step *step)
-{
-	struct place *place = &w->at[step->slot];
-	struct nvc_auth_received received = {0};
-	struct nvc_tls_psk psk = {.hash_id = 0};
-	char seen[160];
-
-	place->auth.al = step->value;
-	took(place, nvc_auth_receive(&place->auth, &received, NULL));
-	if (received.kind != NVC_RECEIVED_MESSAGE) {
-		/* What came may have been meant as Success1: a target that cuts its message to AL has said it. */
-		place->settled = true;
-		return;
-	}
-	if (received.message == NVC_MSG_FAILURE1) {
-		place->failed = !place->settled;
-		place->settled = true;
-		w->num_wrong += place->wrong != REQ_NONE && !place->right;
-	}
-	if (received.message != NVC_MSG_SUCCESS1)
-		return;
-	place->settled = true;
-	if (!place->right) {
-		snprintf(seen, sizeof(seen), "Success1 after %s",
-			place->wrong == REQ_NONE ? "no Reply that a Challenge asked for"
-						 : "a Reply that was not right");
-		found(w, place->wrong == REQ_NONE ? REQ_C_135 : place->wrong, WALK_BY_SUCCESS1,
-			"no Success1 but for a right Reply", seen);
-	} else if (place->auth.sc_c != NVC_SC_C_NOSC &&
-		   nvc_auth_tls_psk(&place->auth, NVC_KDF_RFC8446, &psk, NULL) == NVC_OK) {
-		nvc_host_keep_psk(w->host, &psk);
-		nvc_secret_wipe(&psk.psk);
-	}
-}
-
-static void do_success2(struct walker *w, const struct walk_step *step)
-{
-	took(&w->at[step->slot], nvc_auth_send_success2(&w->at[step->slot].auth, NULL));
-}
-
-static void do_failure2(struct walker *w, const struct walk_step *step)
-{
-	took(&w->at[step->slot],
-		nvc_auth_send_failure2(&w->at[step->slot].auth, (uint8_t)step->value, NULL));
-}
-
-/* ---- commands ---- */
-
-static enum nvc_result run_command(struct walker *w, struct nvc_queue *queue,
-	const struct walk_step *step, struct nvc_completion *done)
-{
-	switch (step->kind) {
-	case WALK_PROPERTY_GET:
-		return nvc_do_property_get(queue, NVC_PROP_CSTS, done, NULL);
-	case WALK_PROPERTY_SET:
-		return nvc_do_property_set(queue, NVC_PROP_CC, step->value, done, NULL);
-	case WALK_IDENTIFY:
-		return nvc_do_identify(queue, NVC_CNS_CONTROLLER, 0, done, NULL);
-	case WALK_KEEP_ALIVE:
-		return nvc_do_keep_alive(queue, done, NULL);
-	default:
-		return nvc_do_read(queue, 1, 0, w->host->block_len, done, NULL);
-	}
-}
-
-/* Which requirement the success of a command violates on a queue that asked for authentication and got none. */
-static enum req_id gate_of(const struct walker *w, const struct walk_step *step)
-{
-	const struct place *place = &w->at[step->slot];
-
-	if (!nvc_queue_info(place->queue)->connected || step->slot == WALK_TLS || place->proved)
-		return REQ_NONE;
-	if (step->slot == WALK_IO && step->kind == WALK_READ) {
-		if (nvc_queue_info(place->queue)->atr)
-			return REQ_C_074;
-		return w->at[WALK_ADMIN].proved ? REQ_NONE : REQ_C_072;
-	}
-	if (step->slot != WALK_ADMIN || !nvc_queue_info(place->queue)->atr)
-		return REQ_NONE;
-	if (step->kind == WALK_PROPERTY_SET)
-		return REQ_C_072;
-	return step->kind == WALK_IDENTIFY ? REQ_C_071 : REQ_NONE;
-}
-
-static void do_command(struct walker *w, const struct walk_step *step)
-{
-	struct place *place = &w->at[step->slot];
-	struct nvc_completion done = {.answered = false};
-	enum req_id gate = gate_of(w, step);
-	enum nvc_result result;
-
-	result = run_command(w, place->queue, step, &done);
-	took(place, result);
-	if (gate == REQ_NONE)
-		return;
-	w->num_gated++;
-	if (result == NVC_OK && done.status == NVC_SC_SUCCESS)
-		found(w, gate, WALK_BY_COMMAND, "nothing is served before authentication",
-			step->kind == WALK_READ		  ? "a Read succeeded"
-			: step->kind == WALK_PROPERTY_SET ? "a Property Set succeeded"
-							  : "an Identify succeeded");
-}
-
-/* ---- walks ---- */
-
-static const struct {
-	void (*run)(struct walker *w, const struct walk_step *step);
-	bool needs_queue;
-} verbs[NUM_WALK_KINDS] = {
-	[WALK_OPEN] = {do_open, false},
-	[WALK_OPEN_BARE] = {do_open, false},
-	[WALK_OPEN_UNDUE] = {do_open_undue, true},
-	[WALK_IC] = {do_ic, true},
-	[WALK_CONNECT] = {do_connect, true},
-	[WALK_NEGOTIATE] = {do_negotiate, true},
-	[WALK_RECEIVE] = {do_receive, true},
-	[WALK_REPLY] = {do_reply, true},
-	[WALK_REPLY_BYTES] = {do_reply_bytes, true},
-	[WALK_SUCCESS2] = {do_success2, true},
-	[WALK_FAILURE2] = {do_failure2, true},
-	[WALK_PDU] = {do_pdu, true},
-	[WALK_PROPERTY_GET] = {do_command, true},
-	[WALK_PROPERTY_SET] = {do_command, true},
-	[WALK_IDENTIFY] = {do_command, true},
-	[WALK_KEEP_ALIVE] = {do_command, true},
-	[WALK_READ] = {do_command, true},
-	[WALK_CLOSE] = {do_close, true},
-	[WALK_WAIT] = {do_wait, false},
+struct shrinking {
+	const struct walker *first;
+	uint64_t until;
+	bool over; /* a real target has no time left, or still does not serve the host: nothing can be seen on it */
 };
-
-/* Whether the walk is where the step can be taken; what shrinking left without its ground is passed over. */
-static bool possible(const struct walker *w, const struct walk_step *step)
-{
-	const struct place *place = &w->at[step->slot];
-	const struct place *admin = &w->at[WALK_ADMIN];
-
-	if (verbs[step->kind].needs_queue && !place->queue)
-		return false;
-	switch (step->kind) {
-	case WALK_OPEN:
-	case WALK_OPEN_BARE:
-		if (step->slot == WALK_IO)
-			return admin->queue && nvc_queue_info(admin->queue)->connected;
-		return step->slot == WALK_ADMIN || w->host->has_psk;
-	case WALK_OPEN_UNDUE:
-		return place->failed && place->auth.sc_c != NVC_SC_C_NOSC;
-	case WALK_WAIT:
-		return true;
-	case WALK_REPLY:
-		return place->auth.has_challenge && !place->gave_up;
-	case WALK_READ:
-		/* The opcode of Read is Get Log Page on an admin queue, and no data of anybody. */
-		return step->slot == WALK_IO && !place->gave_up;
-	default:
-		return !place->gave_up;
-	}
-}
-
-static void print_step(struct test *t, const struct walk_step *step)
-{
-	char text[WALK_MAX_TEXT], *line = walk_text(step, text, sizeof(text)), *rest = NULL;
-
-	for (line = strtok_r(line, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		test_step(t, "%s", line);
-}
-
-/* Takes the steps until one of them succeeds that must not. */
-static void walk(struct walker *w, const struct walk_step *steps, size_t num)
-{
-	const struct nvc_env *env = &w->host->world->env;
-	const uint64_t until = nvc_env_now(env) + NVC_SEC(WALK_TIMEOUT_S);
-
-	w->host->has_psk = w->host->has_previous_psk = false;
-	for (size_t i = 0; i < num && w->req == REQ_NONE && test_running(w->t); i++) {
-		if (!test_is_virtual(w->t) && nvc_env_now(env) > until)
-			break;
-		if (!possible(w, &steps[i]))
-			continue;
-		if (!w->quiet)
-			print_step(w->t, &steps[i]);
-		verbs[steps[i].kind].run(w, &steps[i]);
-		w->found_at = i;
-	}
-	for (int slot = NUM_WALK_SLOTS - 1; slot >= 0; slot--)
-		leave_place(&w->at[slot]);
-}
 
 /* For walk_shrink: the same requirement is violated by fewer steps. */
 static bool still_fails(void *self, const struct walk_step *steps, size_t num)
 {
-	const struct walker *first = self;
-	struct walker w = {.t = first->t, .host = first->host, .quiet = true};
+	struct shrinking *shrinking = self;
+	const struct walker *first = shrinking->first;
+	const bool by_service = first->proof == WALK_BY_SERVICE, real = !test_is_virtual(first->t);
+	struct walker w = {.t = first->t, .quiet = true};
 
-	walk(&w, steps, num);
+	if (shrinking->over || !(w.host = test_fresh_host(first->t, first->host)))
+		return false;
+	shrinking->over = real && (nvc_env_now(&w.host->world->env) > shrinking->until ||
+					  (by_service && !is_served(w.host)));
+	if (shrinking->over)
+		return false;
+	take(&w, steps, num);
+	if (by_service && w.req == REQ_NONE && !is_served(w.host))
+		walk_found(&w, first->req, WALK_BY_SERVICE, "", "");
 	return w.req == first->req;
 }
 
 static void print_line(void *self, const char *text)
 {
-	test_step(self, "%s", text);
+	test_source(self, text);
 }
 
-/* Shrinks the walk, prints what is left as a case, and ends this one. */
-static void report(struct walker *w, struct walk_step *steps, const char *identity)
+/* Leaves the shortest walk that ends in the same verdict, as a case. */
+static void explain(struct walker *w, struct walk_step *steps, const char *identity)
 {
-	const size_t num = walk_shrink(steps, w->found_at + 1,
-		test_is_virtual(w->t) ? MAX_REPLAYS : MAX_REAL_REPLAYS, still_fails, w);
+	struct shrinking shrinking = {
+		.first = w, .until = nvc_env_now(&w->host->world->env) + NVC_SEC(SHRINK_TIMEOUT_S)};
+	size_t num = w->found_at + 1;
+	char text[120];
+	bool again;
 
-	test_step(
-		w->t, "---- the shortest walk found that shows it, as a case: %zu steps ----", num);
+	if (!test_explains(w->t))
+		return;
+	walk_found(w, REQ_N_002, WALK_BY_SERVICE, "", "");
+	again = still_fails(&shrinking, steps, num);
+	if (again)
+		num = walk_shrink(steps, num,
+			test_is_virtual(w->t) ? MAX_REPLAYS : MAX_REAL_REPLAYS, still_fails,
+			&shrinking);
+	snprintf(text, sizeof(text), "/* %s: %zu steps. */",
+		again ? "The shortest walk found that shows it"
+		      : "The whole walk; it could not be taken again",
+		num);
+	test_source(w->t, text);
 	walk_print(
 		steps, num, identity, nvc_requirement(w->req)->symbol, w->proof, print_line, w->t);
-	test_violated(w->t, w->req, w->expected, "%s; the transcript ends with a case of %zu steps",
-		w->seen, num);
 }
 
-static void judge(struct walker *w, struct walk_step *steps, const char *identity)
+static void judge(const struct walker *w)
 {
-	if (w->req != REQ_NONE) {
-		report(w, steps, identity);
-		return;
-	}
+	if (w->req != REQ_NONE)
+		test_violated(w->t, w->req, w->expected, "%s", w->seen);
 	if (w->num_wrong)
 		test_judged(w->t, REQ_C_135, "%u wrong Replies, no Success1", w->num_wrong);
 	if (w->num_gated)
@@ -512,7 +134,6 @@ CASE(walk_case, .id = "robustness.walk",
 	.timeout_s = 120)
 {
 	struct nvc_host *host = host_as(t, param[1] ? ORDINARY_BIDI : ORDINARY);
-	const uint64_t timeout = host->timeout;
 	struct walker w = {.t = t, .host = host};
 	struct walk_step steps[WALK_STEPS];
 	uint64_t seed;
@@ -523,10 +144,8 @@ CASE(walk_case, .id = "robustness.walk",
 	nvc_env_random(&host->world->env, &seed, sizeof(seed));
 	seed += (uint64_t)param[0] << 32;
 	walk_generate(seed, steps, WALK_STEPS);
-	if (timeout > NVC_SEC(STEP_TIMEOUT_S))
-		host->timeout = NVC_SEC(STEP_TIMEOUT_S);
-	walk(&w, steps, WALK_STEPS);
-	judge(&w, steps, param[1] ? "ORDINARY_BIDI" : "ORDINARY");
-	host->timeout = timeout;
+	take(&w, steps, WALK_STEPS);
+	judge(&w);
 	expect_new_association(t, REQ_N_002, host);
+	explain(&w, steps, param[1] ? "ORDINARY_BIDI" : "ORDINARY");
 }

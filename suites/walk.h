@@ -83,6 +83,7 @@ enum walk_proof {
 	WALK_BY_SUCCESS1, /* a Success1 came */
 	WALK_BY_COMMAND,  /* the last command succeeded */
 	WALK_BY_TLS,	  /* a TLS session came up */
+	WALK_BY_SERVICE,  /* the right host is not served any more */
 };
 
 /* Takes one line of a printed case, without its end. */

@@ -282,6 +282,23 @@ static void print_declarations(const struct walk_step *steps, size_t num,
 		line(self, "	uint8_t room[WALK_MAX_BYTES];");
 }
 
+/* The walk had left its connections when the right host came. */
+static void print_service(
+	const struct walk_step *steps, size_t num, const char *req, walk_line line, void *self)
+{
+	char text[96];
+
+	for (size_t slot = NUM_WALK_SLOTS; slot-- > 0;)
+		for (size_t i = 0; i < num; i++)
+			if (steps[i].slot == slot && steps[i].kind != WALK_WAIT) {
+				snprintf(text, sizeof(text), "	nvc_queue_free(%s);", slots[slot]);
+				line(self, text);
+				break;
+			}
+	snprintf(text, sizeof(text), "	expect_new_association(t, REQ_%s, host);", req);
+	line(self, text);
+}
+
 static bool is_opening(enum walk_kind kind)
 {
 	return kind == WALK_OPEN || kind == WALK_OPEN_BARE;
@@ -357,7 +374,9 @@ void walk_print(const struct walk_step *steps, size_t num, const char *identity,
 	print_declarations(steps, num, uses_auth, line, self);
 	line(self, "");
 	print_steps(steps, num, uses_auth, line, self);
-	if (proof != WALK_BY_TLS) {
+	if (proof == WALK_BY_SERVICE) {
+		print_service(steps, num, req, line, self);
+	} else if (proof != WALK_BY_TLS) {
 		snprintf(text, sizeof(text), proofs[proof], req);
 		line(self, text);
 	}

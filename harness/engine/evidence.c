@@ -13,6 +13,7 @@ static struct {
 	unsigned int step_packet;
 	uint64_t start;
 	bool observed; /* something that is to be fixed */
+	json_t *source;
 } now;
 
 static double ms_since_start(const struct test *t)
@@ -30,7 +31,7 @@ unsigned int evidence_step_packet(const struct test *t)
 	return now.step_packet < packets(t) ? now.step_packet + 1 : packets(t);
 }
 
-static bool told(const struct test *t)
+bool evidence_told(const struct test *t)
 {
 	return !t->shared && t->run->transcript != TRANSCRIPT_NONE;
 }
@@ -39,16 +40,24 @@ void evidence_step(struct test *t, const char *text)
 {
 	now.step_packet = packets(t);
 	capture_next("%s: %s", t->instance->id, text);
-	if (told(t))
+	if (evidence_told(t))
 		events_write(t->out,
 			json_pack("{s:s, s:s, s:o, s:i}", "event", "step", "case", t->instance->id,
 				"text", events_text(text), "packet", (int)now.step_packet));
 }
 
+void evidence_source(struct test *t, const char *line)
+{
+	(void)t;
+	if (!now.source)
+		now.source = json_array();
+	json_array_append_new(now.source, json_string(line));
+}
+
 void evidence_judged(struct test *t, enum req_id req, const char *text)
 {
 	capture_at(0, "%s: in order: %s", nvc_requirement(req)->id, text);
-	if (told(t))
+	if (evidence_told(t))
 		events_write(
 			t->out, json_pack("{s:s, s:s, s:s, s:o, s:i}", "event", "judged", "case",
 					t->instance->id, "requirement", nvc_requirement(req)->id,
@@ -76,7 +85,7 @@ void evidence_log(void *test, const char *text)
 {
 	struct test *t = test;
 
-	if (told(t))
+	if (evidence_told(t))
 		events_write(t->out,
 			json_pack("{s:s, s:s, s:o, s:i}", "event", "log", "case", t->instance->id,
 				"text", events_text(text), "packet", (int)packets(t)));
@@ -125,7 +134,7 @@ bool evidence_open(struct test *t)
 {
 	const struct nvc_observer_sink sink = {.self = t,
 		.violation = on_violation,
-		.packet = told(t) ? on_packet : NULL,
+		.packet = evidence_told(t) ? on_packet : NULL,
 		.fresh = on_fresh};
 
 	memset(&now, 0, sizeof(now));
@@ -135,6 +144,8 @@ bool evidence_open(struct test *t)
 
 void evidence_close(struct test *t)
 {
+	json_decref(now.source);
+	now.source = NULL;
 	nvc_observer_free(t->observer);
 	t->observer = NULL;
 }
@@ -252,6 +263,8 @@ void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 		json_object_set_new(event, "teardown_expected", json_string(teardown->expected));
 		json_object_set_new(event, "teardown_seen", json_string(teardown->seen));
 	}
+	if (now.source)
+		json_object_set(event, "source", now.source);
 	if (t->answer_lost)
 		json_object_set_new(event, "answer_lost", json_true());
 	if (t->turn_missed)

@@ -17,6 +17,10 @@ void evidence_close(struct test *t);
 void evidence_attach(struct test *t, struct nvc_host *host);
 /* evidence_step_packet returns the number of the first packet after the last step began. */
 unsigned int evidence_step_packet(const struct test *t);
+/* evidence_told tells whether the conversation of the case is told. */
+bool evidence_told(const struct test *t);
+/* evidence_source adds a line to the case that the verdict brings along. */
+void evidence_source(struct test *t, const char *line);
 void evidence_step(struct test *t, const char *text);
 void evidence_judged(struct test *t, enum req_id req, const char *text);
 void evidence_observation(struct test *t, enum req_id req, const char *expected, const char *seen,

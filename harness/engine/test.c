@@ -172,6 +172,18 @@ void test_observed(struct test *t, enum req_id req, const char *format, ...)
 	evidence_observation(t, note_judged(t, req), "", text, 0, 0);
 }
 
+bool test_explains(const struct test *t)
+{
+	const bool begun_anew = t->answer_lost && !t->last_attempt && !t->reference;
+
+	return t->verdict == VERDICT_FAIL && !begun_anew && evidence_told(t);
+}
+
+void test_source(struct test *t, const char *line)
+{
+	evidence_source(t, line);
+}
+
 void test_watch(struct test *t, struct nvc_queue *queue)
 {
 	if (test_running(t))
@@ -238,7 +250,7 @@ const char *test_port(const struct test *t, const char *kind)
 	return port[0] ? port : NULL;
 }
 
-static void set_up_host(struct test *t, struct nvc_host *host)
+static void set_up_host(const struct test *t, const struct nvc_world *world, struct nvc_host *host)
 {
 	const struct profile *profile = &t->run->profile;
 	const char *const ports[NVC_NUM_PORT_KINDS] = {
@@ -247,7 +259,7 @@ static void set_up_host(struct test *t, struct nvc_host *host)
 		[NVC_PORT_TLS_ONLY] = profile->port_tls,
 	};
 
-	nvc_host_init(host, &t->world);
+	nvc_host_init(host, world);
 	for (int kind = 0; kind < NVC_NUM_PORT_KINDS; kind++)
 		host->addresses[kind] =
 			(struct nvc_address){profile->addr, ports[kind][0] ? ports[kind] : NULL};
@@ -261,7 +273,6 @@ static void set_up_host(struct test *t, struct nvc_host *host)
 		host->kato = t->run->kato;
 	host->ic.dgst = (uint8_t)((t->run->hdr_digest ? NVC_DGST_HEADER : 0) |
 				  (t->run->data_digest ? NVC_DGST_DATA : 0));
-	evidence_attach(t, host);
 }
 
 struct nvc_host *test_second_host(struct test *t)
@@ -271,8 +282,36 @@ struct nvc_host *test_second_host(struct test *t)
 		return &t->hosts[0];
 	}
 	t->identities[t->num_hosts] = -1;
-	set_up_host(t, &t->hosts[t->num_hosts]);
+	set_up_host(t, &t->world, &t->hosts[t->num_hosts]);
+	evidence_attach(t, &t->hosts[t->num_hosts]);
 	return &t->hosts[t->num_hosts++];
+}
+
+static void free_fresh(struct test *t)
+{
+	nvc_host_fini(&t->fresh.host);
+	reference_free(t->fresh.reference);
+	memset(&t->fresh, 0, sizeof(t->fresh));
+}
+
+struct nvc_host *test_fresh_host(struct test *t, const struct nvc_host *like)
+{
+	const struct profile *profile = &t->run->profile;
+	const int identity = t->identities[like - t->hosts];
+
+	free_fresh(t);
+	t->fresh.world = t->world;
+	if (t->reference) {
+		t->fresh.reference = reference_new(
+			profile, &t->run->target, t->run->seed, &(struct nvc_error){0});
+		if (!t->fresh.reference)
+			return NULL;
+		t->fresh.world = reference_world(t->fresh.reference);
+	}
+	set_up_host(t, &t->fresh.world, &t->fresh.host);
+	if (identity >= 0)
+		probe_act_as(&t->fresh.host, profile, &profile->hosts[identity]);
+	return &t->fresh.host;
 }
 
 static enum verdict teardown_level(const struct test *t)
@@ -384,6 +423,7 @@ static void tear_down(struct test *t)
 		nvc_auth_fini(&t->transactions[i]);
 	for (size_t i = 0; i < t->num_hosts; i++)
 		nvc_host_fini(&t->hosts[i]);
+	free_fresh(t);
 	identity_release_all(t);
 	reference_free(t->reference);
 	nvc_seeded_free(t->random);

@@ -73,6 +73,12 @@ struct test {
 	struct nvc_auth *transactions;
 	size_t num_transactions;
 	struct nvc_queue *watched;
+	/* the world of test_fresh_host */
+	struct {
+		struct reference *reference;
+		struct nvc_world world;
+		struct nvc_host host;
+	} fresh;
 };
 
 /* How a case is run: its events go to `out`. */

@@ -19,6 +19,7 @@ VALUES = {"C-123": "the S1", "C-124": "the C1", "C-127": "the public value"}
 # Faults beyond these are counted, not kept: an engine gone mad must not fill the memory.
 FAULTS_KEPT = 50
 STEPS_KEPT = 200
+SOURCE_KEPT = 2000
 # What the options say that the target can do, in the words of the cases' needs.
 CLAIMS = {"concat": ("concat",), "tls": ("tls-psk", "tls-only-port")}
 
@@ -43,8 +44,14 @@ class Result:
     teardown_seen: str = ""
     duration_ms: float = 0
     answers_lost: int = 0  # how often the case was repeated because the target took its answer back by RST
+    source: list = field(default_factory=list)  # the lines of a case in C that shows the same
     steps: list = field(default_factory=list)
     packet_text: dict = field(default_factory=dict)
+
+    @property
+    def source_file(self):
+        """source_file is where `source` is stored, below the directory of the run; empty without one."""
+        return os.path.join("found", self.case.id.replace("/", "_") + ".c") if self.source else ""
 
     @property
     def clean(self):
@@ -175,6 +182,8 @@ class Ledger:
         result.duration_ms = duration if isinstance(duration, (int, float)) and duration >= 0 else 0
         judged = event.get("judged")
         result.judged = [str(ident) for ident in judged] if isinstance(judged, list) else None
+        source = event.get("source")
+        result.source = [str(line) for line in source[:SOURCE_KEPT]] if isinstance(source, list) else []
         self._complete(result)
         return result
 

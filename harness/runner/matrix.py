@@ -11,7 +11,7 @@ import shlex
 
 from . import __version__, diff, records, withhold
 from .catalogue import Requirement
-from .terminal import clean
+from .terminal import clean, indented
 
 FORMAT = "nvme-conform-report/1"
 # From worst to best; what stands first decides a cell.
@@ -23,7 +23,7 @@ KERNEL_LINES = 200
 SUSPECTS_SHOWN = 5
 CASE_FIELDS = ("behaviour", "teardown", "requirement", "expected", "seen", "reason", "teardown_requirement", "teardown_expected",
                "teardown_seen", "answers_lost")
-PACKET_FIELDS = ("packets", "capture", "duration_ms")
+PACKET_FIELDS = ("packets", "capture", "source", "duration_ms")
 BRIEF_FIELDS = ("behaviour", "teardown")
 EVENT_FIELDS = ("event", "kind", "n", "packet", "conn", "dir", "t_ms", "text", "requirement", "expected", "seen")
 
@@ -48,7 +48,7 @@ def build(catalogue, runs, since, conversations=True, withheld=frozenset()):
 def _clean(value):
     """_clean makes every text in value harmless to look at; a target chose some of them."""
     if isinstance(value, str):
-        return clean(value)
+        return indented(value)
     if isinstance(value, dict):
         return {clean(key): _clean(item) for key, item in value.items()}
     return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -72,7 +72,7 @@ def _check(results, path):
     for case in results["cases"]:
         good = case.get("behaviour") in BEHAVIOURS and case.get("teardown") in TEARDOWNS
         good = good and all(isinstance(case.get(name, ""), str) for name in TEXTS)
-        good = good and all(isinstance(case.get(name, []), list) for name in ("checks", "judged", "packets", "steps"))
+        good = good and all(isinstance(case.get(name, []), list) for name in ("checks", "judged", "packets", "source", "steps"))
         if not good or not all(isinstance(ident, str) for ident in case.get("checks", []) + case.get("judged", [])):
             raise UsageError(f"{path}: the result of {case['id']} is damaged")
     for seen in results["observations"]:

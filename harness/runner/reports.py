@@ -65,6 +65,7 @@ class Reports:
     def write(self, name, text):
         """write stores a whole file; it appears complete or not at all."""
         path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path + ".new", "w", encoding="utf-8", errors="replace") as file:
             file.write(self._redactor.text(text))
         os.replace(path + ".new", path)
@@ -94,7 +95,7 @@ def result_fields(result, again):
     if result.judged is not None:
         fields["judged"] = result.judged
     for name in ("requirement", "citation", "expected", "seen", "reason", "packets", "capture", "teardown_requirement",
-                 "teardown_expected", "teardown_seen", "answers_lost", "steps"):
+                 "teardown_expected", "teardown_seen", "answers_lost", "source", "steps"):
         value = getattr(result, name)
         if value:
             fields[name] = value
@@ -132,6 +133,9 @@ def finish(reports, run, ledger, status, seconds):
     """finish writes results.json, ktap.txt and junit.xml, and returns the object of results.json."""
     summary = results(run, ledger, status)
     reports.write("results.json", json.dumps(summary, indent=1) + "\n")
+    for result in ledger.results.values():
+        if result.source:
+            reports.write(result.source_file, "\n".join(result.source) + "\n")
     reports.write("ktap.txt", ktap.render(ledger))
     reports.write("junit.xml", junit.render(ledger, run.started, seconds, run.again))
     return summary

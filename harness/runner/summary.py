@@ -7,10 +7,11 @@ from .accounting import BEHAVIOURS
 from .catalogue import area_of
 from .diff import KINDS, shown
 from .errors import EXIT_CANNOT_JUDGE, EXIT_FAIL, EXIT_OK
-from .terminal import clean, table
+from .terminal import clean, indented, table
 
 PACKETS_SHOWN = 6
 LABEL = 14
+SOURCE_SHOWN = 40  # lines; a longer case is only named
 CROWD = 4  # so many cases that share a reason are shown together
 
 
@@ -46,6 +47,10 @@ def explain(printer, ledger, result, again, note=""):
             printer.line(_row(f"  {number}", result.packet_text[number]))
     if result.teardown != "none":
         _teardown(printer, ledger, result)
+    if result.source:
+        printer.line(_row("as a case", f"{result.source_file} ({len(result.source)} lines)"))
+    for line in result.source if len(result.source) <= SOURCE_SHOWN else ():
+        printer.line(f"       {indented(line)}".rstrip())
     printer.line(_row("again", again(result.case.id)) + (f"  ({note})" if note else ""))
     printer.line()
 

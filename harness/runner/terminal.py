@@ -21,6 +21,12 @@ def clean(text):
     return " ".join("".join(out).split())
 
 
+def indented(text):
+    """indented returns text as clean does, behind the tabs that it begins with, as four spaces each."""
+    rest = text.lstrip("\t")
+    return "    " * (len(text) - len(rest)) + clean(rest)
+
+
 def wants_colour(stream):
     """wants_colour tells whether stream is a terminal that takes colour (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

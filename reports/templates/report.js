@@ -124,6 +124,8 @@ function caseBox(id, result, open) {
 		]));
 		if (result.kernel)
 			box.append(element("h3", "", "The kernel's log meanwhile"), element("pre", "", result.kernel.join("\n")));
+		if (result.source)
+			box.append(element("h3", "", "The shortest case that shows it"), element("pre", "", result.source.join("\n")));
 		if (result.events)
 			box.append(element("h3", "", "The conversation"), ladder(result));
 	};

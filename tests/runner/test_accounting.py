@@ -73,6 +73,31 @@ class Evidence(RunnerTest):
         self.assertNotRegex(done.stdout, r"12 +h2c (FIN|liveness|not judged)")
 
 
+class Source(RunnerTest):
+    """A case that a failing walk leaves: printed, or named when it is long, and stored."""
+
+    def run_with(self, lines):
+        done = self.run_suite(REPEATS, fake={"cases": {REPEATS: {**FAIL, "source": lines}}})
+        return done.stdout
+
+    def test_short_one_is_printed(self):
+        lines = ["CASE(found)", "{", "\texpect\x1b[2J(t);", "}"]
+        said = self.run_with(lines)
+        self.assertIn("as a case     found/concat.replace.repeats.c (4 lines)\n       CASE(found)\n       {\n           expect\\u001b[2J(t);\n       }\n",
+                      said)
+        self.assertEqual(self.report("found/concat.replace.repeats.c"), "\n".join(lines) + "\n")
+        self.assertEqual(self.case(REPEATS)["source"], lines)
+
+    def test_long_one_is_named(self):
+        said = self.run_with(["x();"] * 41)
+        self.assertIn("found/concat.replace.repeats.c (41 lines)\n", said)
+        self.assertNotIn("x();", said)
+
+    def test_nothing_else_has_one(self):
+        self.assertNotIn("as a case", self.run_with(7))
+        self.assertFalse(os.path.exists(os.path.join(self.reports, "found")))
+
+
 class Judged(RunnerTest):
     def test_goes_into_the_results(self):
         self.run_suite(fake={"cases": {REPEATS: {"judged": ["C-001"]}, "timer.expires": {"judged": []}, "concat.replace.once": {"judged": 7}}})

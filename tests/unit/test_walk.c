@@ -272,6 +272,20 @@ START_TEST(printed_case_reads_like_one)
 }
 END_TEST
 
+/* As the walk did, the case leaves its connections, the I/O queue first, before the right host comes. */
+START_TEST(printed_case_ends_with_the_right_host)
+{
+	const struct walk_step steps[] = {
+		{.kind = WALK_OPEN}, {.kind = WALK_OPEN, .slot = WALK_IO}, {.kind = WALK_WAIT}};
+	char all[4096] = "";
+
+	walk_print(steps, 3, "ORDINARY", "N_002", WALK_BY_SERVICE, collect, all);
+	ck_assert_ptr_nonnull(strstr(all, "	nvc_queue_free(io);\n	nvc_queue_free(admin);\n"
+					  "	expect_new_association(t, REQ_N_002, host);\n}\n"));
+	ck_assert_ptr_null(strstr(all, "tls"));
+}
+END_TEST
+
 START_TEST(text_is_cut_and_ended)
 {
 	const struct walk_step step = {.kind = WALK_NEGOTIATE, .offer = NVC_OFFER(1, 1)};
@@ -300,6 +314,7 @@ int main(void)
 	tcase_add_test(tcase, shrinking_is_bounded);
 	tcase_add_test(tcase, shrinking_keeps_one_step);
 	tcase_add_test(tcase, printed_case_reads_like_one);
+	tcase_add_test(tcase, printed_case_ends_with_the_right_host);
 	tcase_add_test(tcase, text_is_cut_and_ended);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
