@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What covers each requirement: cases, the observer, rules of the reference target and the defects that break them.
 
-A requirement without a case carries in uncovered.json why that is so. A hole without a reason, and a reason without a hole, are
+A requirement without a case carries in uncovered.json why that is so, unless it is a host's and replay judges it. A hole without a reason, and a reason without a hole, are
 problems. docs/requirements.md is this table as a page.
 """
 
@@ -11,6 +11,8 @@ import os
 
 from .errors import ToolError
 
+# Of a host's duties that replay judges in captures. The rest of them are in uncovered.json.
+IN_CAPTURES = "a duty of hosts: replay judges it in captures; no case is the target of a host yet"
 FILE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "uncovered.json")
 PAGE_HEAD = """# The requirements
 
@@ -49,8 +51,12 @@ def rows(catalogue, requirements):
     known = reasons()
     return [{**dataclasses.asdict(item), "cases": cases.get(item.id, []), "observer": item.id in catalogue.observed,
              "replay": item.id in catalogue.replayed,
-             "rules": rules.get(item.id, []), "defects": defects.get(item.id, []), "reason": known.get(item.id, "")}
+             "rules": rules.get(item.id, []), "defects": defects.get(item.id, []), "reason": known.get(item.id, "") or (IN_CAPTURES if _in_captures(catalogue, item.id) else "")}
             for item in requirements]
+
+
+def _in_captures(catalogue, ident):
+    return ident.startswith("H-") and ident in catalogue.observed | catalogue.replayed
 
 
 def _add(store, key, name):
@@ -78,6 +84,8 @@ def problems(catalogue, covered):
              if not row["cases"] and not row["reason"].strip()]
     lines += [f"{row['id']} has a case ({row['cases'][0]}) and must leave uncovered.json" for row in covered
               if row["cases"] and row["reason"]]
+    lines += [f"{row['id']} is judged by replay and must leave uncovered.json" for row in covered
+              if _in_captures(catalogue, row["id"]) and row["reason"] != IN_CAPTURES]
     return lines + [f"{ident} in uncovered.json is no requirement" for ident in reasons()
                     if ident not in catalogue.requirements]
 

@@ -145,6 +145,7 @@ SINGLE = ("traddr", "trsvcid", "nqn", "hostnqn", "hostid", "dhchap_secret", "dhc
 def build_target(args, redactor, listening=False):
     """build_target makes the Target of parsed options. With listening, the options describe a target to be (`target`): an
     address to listen on, and a subsystem that has a name already."""
+    _refuse_empty(args)
     if args.transport != "tcp":
         raise UsageError(f"--transport {args.transport}: only tcp has a secure channel here; use -t tcp")
     if args.profile:
@@ -157,6 +158,13 @@ def build_target(args, redactor, listening=False):
         _nothing_without_address(args)
         return Target()
     return _from_options(args, entry, given, redactor, listening)
+
+
+def _refuse_empty(args):
+    """_refuse_empty refuses what a shell makes of a variable that is not set; without the secret other things would be judged."""
+    empty = [name for name in (*SINGLE, "config", "beside", "profile") if getattr(args, name) == ""]
+    if empty:
+        raise UsageError(f"--{empty[0].replace('_', '-')}: is empty; give it a value or leave it out")
 
 
 def _nothing_without_address(args):
@@ -183,7 +191,10 @@ def _from_profile(args, redactor):
         raise UsageError(f"profile {args.profile}: \"format\" is {profile.get('format')!r}, not {FORMAT!r} (docs/profile.md)")
     if _teach(profile, redactor):
         keys.refuse_shared(mode, args.profile, f"profile {args.profile}: holds secrets and is")
-    text = f"{profile.get('addr') or '?'}, {profile.get('subnqn') or '?'}"
+    for name in ("addr", "subnqn"):
+        if not isinstance(profile.get(name), str) or not profile[name]:
+            raise UsageError(f"profile {args.profile}: \"{name}\" is missing, or no text (docs/profile.md)")
+    text = f"{profile['addr']}, {profile['subnqn']}"
     claims = _claims(args)
     again = ["--profile", args.profile] + [f"--{claim}" for claim in claims] + _digest_options(args)
     return Target(profile, text, again, "", args.hdr_digest, args.data_digest, args.keep_alive_tmo, claims)
@@ -245,6 +256,7 @@ def _bytes_of(text):
 
 def identities(args, redactor):
     """identities returns the secrets of the parsed options with the names they belong to (None: anybody's), for `replay`."""
+    _refuse_empty(args)
     if args.profile:
         profile = _from_profile(args, redactor).config
         subnqn, hosts, psks = profile.get("subnqn"), profile.get("hosts"), profile.get("psks")

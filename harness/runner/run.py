@@ -166,9 +166,10 @@ def prepare(args, catalogue, redactor):
         if name not in catalogue.defects:
             raise UsageError(f"unknown defect {name!r}; nvme-conform list --defects shows all")
     earlier = records.load(args.rerun_failed) if args.rerun_failed else None
-    if earlier:
-        selection.warn_of_another_target(args, earlier, target)
     since = records.load(args.only_changed_since) if args.only_changed_since else None
+    for option, path, record in (("--rerun-failed", args.rerun_failed, earlier), ("--only-changed-since", args.only_changed_since, since)):
+        if record:
+            selection.compare_targets(option, path, record, args, target)
     idents = selection.cases(args, catalogue, earlier)
     if args.last:
         last = set(cat.select(args.last, catalogue.cases, "case"))

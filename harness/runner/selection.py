@@ -40,12 +40,16 @@ def cases(args, catalogue, earlier=None):
     return chosen
 
 
-def warn_of_another_target(args, earlier, target):
-    """warn_of_another_target says on stderr when what is run again is not what failed; that may be meant."""
+def compare_targets(option, path, earlier, args, target):
+    """compare_targets says on stderr when the run of an option that names an earlier one is of another target; that may be meant.
+    UsageError when nobody named a target: a pass of the reference target is no news of the real one that the earlier run was of."""
     was = (earlier.results.get("target"), sorted(earlier.results.get("defects") or []))
+    if target.is_reference and not args.reference and was[0] != target.text:
+        raise UsageError(f"{option} {path}: that run was of {clean(earlier.label)}; name the target with its options or --profile, "
+                         "or say --reference")
     if was != (target.text, sorted(set(args.defect))):
         now = target.text + (f" with {', '.join(sorted(set(args.defect)))}" if args.defect else "")
-        print(f"nvme-conform: --rerun-failed {clean(args.rerun_failed)}: that run was of {clean(earlier.label)}, this one is of {clean(now)}",
+        print(f"nvme-conform: {option} {clean(path)}: that run was of {clean(earlier.label)}, this one is of {clean(now)}",
               file=sys.stderr)
 
 

@@ -19,11 +19,15 @@ def _row(label, text):
     return f"     {label:<{LABEL}}{clean(text)}"
 
 
-def _requirement(catalogue, ident, citation=""):
+def _requirement(catalogue, ident, citation="", brief=False):
     known = catalogue.requirement(ident)
     level = f" ({known.level})" if ident in catalogue.requirements else ""
-    statement = f": {known.statement}" if known.statement else ""
+    statement = f": {known.statement}" if known.statement and not brief else ""
     return f"{ident}{level} {citation or known.citation}{statement}".strip()
+
+
+def _first(result):
+    return result.requirement or (result.case.checks[0] if result.case.checks else "")
 
 
 def explain(printer, ledger, result, again, note=""):
@@ -31,7 +35,7 @@ def explain(printer, ledger, result, again, note=""):
     worst = result.behaviour if result.behaviour != "pass" else result.teardown
     printer.line(f"{printer.paint(worst, worst.upper())} {printer.paint('bold', result.case.id)}  {clean(result.case.title)}")
     rows = []
-    requirement = result.requirement or (result.case.checks[0] if result.case.checks else "")
+    requirement = _first(result)
     if requirement and result.behaviour != "pass":
         rows.append(("requirement", _requirement(ledger.catalogue, requirement, result.citation)))
     rows += [("expected", result.expected), ("seen", result.seen), ("reason", result.reason)]
@@ -131,7 +135,7 @@ def print_all(printer, ledger, run, status, seconds, changes=None):
         if wanted is None or seen.id in wanted:
             observed(printer, ledger, seen, run.again)
     for group in alike:
-        _print_alike(printer, group, run.again)
+        _print_alike(printer, ledger, group, run.again)
     for text in counts_table(ledger):
         printer.line(text)
     for kind, title in KINDS.items() if changes else ():
@@ -163,13 +167,28 @@ def _alike(results):
     return [group for (verdict, _), group in groups.items() if verdict == "skip" or len(group) >= CROWD]
 
 
-def _print_alike(printer, group, again):
+def _print_alike(printer, ledger, group, again):
     verdict, reason = group[0].behaviour, group[0].reason
     printer.line(f"{printer.paint(verdict, verdict.upper())} {len(group)} cases: {clean(reason)}")
     if verdict == "skip":
-        for result in group:
-            printer.line(f"     {result.case.id}")
+        for text in table([[f"     {result.case.id}", " ".join(result.case.checks)] for result in group]):
+            printer.line(text)
+        printer.line(_row("again", again(*_names(ledger, group))))
     else:
-        printer.line(_row("first", group[0].case.id))
-        printer.line(_row("again", again(group[0].case.id)))
+        for result in group:
+            printer.line(f"     {printer.paint('bold', result.case.id)}")
+            printer.line(_row("  requirement", _requirement(ledger.catalogue, _first(result), result.citation, brief=True)))
+            if result.packets:
+                printer.line(_row("  packets", ", ".join(str(n) for n in result.packets)))
+            printer.line(_row("  again", again(result.case.id)))
     printer.line()
+
+
+def _names(ledger, group):
+    """_names returns the words that select the cases of a group: a case with all of its rows by its name alone."""
+    chosen = {result.case.id for result in group}
+    rows = {}
+    for ident in ledger.catalogue.cases:
+        rows.setdefault(ident.split("/", 1)[0], set()).add(ident)
+    whole = {name for name, idents in rows.items() if idents <= chosen}
+    return list(dict.fromkeys(name if (name := ident.split("/", 1)[0]) in whole else ident for ident in (r.case.id for r in group)))

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,32 @@ class Evidence(RunnerTest):
         done = self.run_suite("-j1", REPEATS, fake={"events": told, "cases": {REPEATS: {**FAIL, "packets": [12]}}})
         self.assertRegex(done.stdout, r"12 +h2c CapsuleCmd Property Get\n")
         self.assertNotRegex(done.stdout, r"12 +h2c (FIN|liveness|not judged)")
+
+
+class Groups(RunnerTest):
+    """What one reason explains is told once, and each case of it with what it was to judge and how to run it again."""
+
+    AUTH = ("auth.pair/sha256/null", "auth.pair/sha384/ffdhe2048")
+
+    def test_skips(self):
+        cases = {ident: {"behaviour": "skip", "teardown": "none", "reason": "no such host"} for ident in (*self.AUTH, REPEATS)}
+        done = self.run_suite("--seed", "1", fake={"cases": cases})
+        group = done.stdout.split("SKIP 3 cases: no such host\n")[1].split("\n\n")[0].splitlines()
+        self.assertEqual([line.split() for line in group[:3]], [[self.AUTH[0], "C-001"], [self.AUTH[1], "C-001"], [REPEATS, "C-205"]])
+        # All rows of a case are its name.
+        self.assertRegex(group[3], rf"again +\S*nvme-conform run auth.pair {REPEATS} --seed 0x1$")
+
+    def test_some_rows_are_named_one_by_one(self):
+        done = self.run_suite("--seed", "1", fake={"cases": {self.AUTH[1]: {"behaviour": "skip", "teardown": "none", "reason": "x"}}})
+        self.assertIn(f"run {self.AUTH[1]} --seed 0x1\n", done.stdout)
+
+    def test_inconclusive(self):
+        idents = (*self.AUTH, REPEATS, "concat.replace.once")
+        silent = {"behaviour": "inconclusive", "teardown": "none", "reason": "silence", "packets": [3, 9]}
+        done = self.run_suite("--seed", "1", fake={"cases": {ident: silent for ident in idents}})
+        group = done.stdout.split("INCONCLUSIVE 4 cases: silence\n")[1].split("\n\n")[0]
+        for ident, requirement in zip(idents, ("C-001 (shall) TCP 1.0 3.6", ) * 2 + ("C-205 (shall) Base 2.2 8.3.4.4.1", ) * 2):
+            self.assertRegex(group, rf" {ident}\n +requirement +{re.escape(requirement)}\n +packets +3, 9\n +again .* run {ident} --seed 0x1\b")
 
 
 class Source(RunnerTest):

@@ -128,6 +128,17 @@ class Rerun(Runs):
         done = self.run_suite("--rerun-failed", bad, "--defect", "row-7")
         self.assertIn("that run was of the reference target, this one is of the reference target with row-7", done.stderr)
 
+    def test_a_real_target_is_not_replaced_in_silence(self):
+        real = self.record("real", *REAL, cases={"timer.expires": FAIL})
+        for option in ("--rerun-failed", "--only-changed-since"):
+            with self.subTest(option):
+                self.assert_refused(self.run_suite(option, real), option, "127.0.0.1", "--profile", "--reference")
+                self.assertEqual(self.run_suite(option, real, *REAL).stderr, "")
+                # Who says so means it, and is told all the same.
+                done = self.run_suite(option, real, "--reference")
+                self.assertEqual(done.returncode, 0)
+                self.assertIn(f"{option} {real}: that run was of 127.0.0.1", done.stderr)
+
     def test_nothing_to_do(self):
         self.assert_refused(self.run_suite("--rerun-failed", self.record("good")), "nothing of it has to be run again")
 

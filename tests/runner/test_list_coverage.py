@@ -9,6 +9,7 @@ import subprocess
 import unittest
 from unittest import mock
 
+from fake_engine import LIST
 from support import ROOT, RunnerTest
 from harness.runner import coverage, engine
 from harness.runner.errors import ToolError
@@ -17,11 +18,11 @@ REQ = re.compile(r"\bREQ_([A-Z]+_[0-9]+)\b")
 
 
 class Coverage(RunnerTest):
-    def listed(self, reasons, *args):
+    def listed(self, reasons, *args, fake=None):
         """listed runs `list --coverage` with these reasons instead of the tree's."""
         path = self.file("uncovered.json", json.dumps(reasons))
         with mock.patch.object(coverage, "FILE", path):
-            return self.invoke("list", "--coverage", *args)
+            return self.invoke("list", "--coverage", *args, fake=fake)
 
     def test_complete(self):
         done = self.listed({"C-900": "not yet: needs thought"}, "-o", "json")
@@ -41,6 +42,21 @@ class Coverage(RunnerTest):
             done = self.listed(reasons)
             self.assertEqual(done.returncode, 1)
             self.assertIn("C-900 has neither a case nor a reason", done.stderr)
+
+    def test_duty_of_hosts_that_replay_judges(self):
+        """The data say that it is judged; a reason beside them would say otherwise one day."""
+        duty = {"requirement": {"id": "H-49", "level": "shall", "statement": "Refuses", "citation": "Base 2.2", "area": "hosts"}}
+        for who in ("replay", "observer"):
+            listing = [*LIST, duty, {who: {"requirement": "H-49"}}]
+            with self.subTest(who):
+                done = self.listed({"C-900": "x"}, "-o", "json", fake={"list": listing})
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertIn("replay judges it", next(row["reason"] for row in json.loads(done.stdout) if row["id"] == "H-49"))
+                done = self.listed({"C-900": "x", "H-49": "not yet"}, fake={"list": listing})
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("H-49 is judged by replay and must leave uncovered.json", done.stderr)
+        done = self.listed({"C-900": "x"}, fake={"list": [*LIST, duty]})
+        self.assertIn("H-49 has neither a case nor a reason", done.stderr)
 
     def test_reason_without_hole(self):
         done = self.listed({"C-900": "x", "C-205": "not yet"})

@@ -110,6 +110,14 @@ class DirectoryTest(CommandTest):
 
 def _default_directory(_):
     return reports.default_directory()
+class MistakeTest(CommandTest):
+    def test_each_is_one_line(self):
+        for argv, word in ((["--nosuch"], "--nosuch"), (["--accel", "fast"], "fast"), (["--kern", "7.3.4"], "--kern")):
+            with self.subTest(argv):
+                status, err, _ = self.gate(*argv)
+                self.assertEqual((status, err.count("\n")), (2, 1), err)
+                self.assertIn(word, err)
+                self.assertIn("see nvme-conform gate --help", err)
 
 
 class RerunTest(CommandTest):
