@@ -77,6 +77,11 @@ class Cache:
     def package(self, digest):
         return self.path("packages", digest + ".deb")
 
+    def remove_package(self, digest):
+        """remove_package takes a package out of the cache again."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.package(digest))
+
     def checked_package(self, entry):
         """checked_package returns the file of a set's entry, after comparing its checksum."""
         path = self.package(entry["sha256"])

@@ -4,6 +4,7 @@
 import struct
 
 EM_X86_64 = 62
+HEADER_BYTES = 64
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
 _DT_NEEDED, _DT_STRTAB = 1, 5
 _XEN_PHYS32_ENTRY = 18
@@ -28,6 +29,14 @@ def _segments(data):
         kind, _, offset, address, _, length = struct.unpack_from("<IIQQQQ", data,
                                                                  table + index * size)
         yield kind, offset, address, length
+
+
+def whole(data):
+    """whole tells whether data has all headers and segments of a 64-bit little-endian ELF; a file that was cut short has not."""
+    try:
+        return all(offset + length <= len(data) for _, offset, _, length in _segments(data))
+    except (struct.error, OverflowError):    # a table beyond the end, or beyond any file
+        return False
 
 
 def _text(data, offset):

@@ -16,6 +16,7 @@ import tempfile
 import urllib.parse
 
 from . import sources
+from .cache import sha256_file
 from .errors import EXIT_USAGE, GateError
 
 KERNEL_SUITE = "trixie-backports"
@@ -190,14 +191,15 @@ def fetch_set(apt, name, find):
 
 
 def entry_from_file(cache, path):
-    """entry_from_file copies a package of the user's into the cache (gate --deb)."""
+    """entry_from_file copies a package of the user's into the cache (gate --deb), and returns (its entry, was it new there)."""
     if not os.path.isfile(path):
         raise GateError(f"{path}: no such package file", EXIT_USAGE)
-    handle, copy = tempfile.mkstemp(dir=cache.path("packages"))
-    os.close(handle)
-    shutil.copyfile(path, copy)
-    return {"file": os.path.basename(path), "uri": "file:" + os.path.abspath(path),
-            "sha256": cache.add_package(copy), "verified": UNVERIFIED}
+    with tempfile.TemporaryDirectory(dir=cache.path("packages")) as work:
+        copy = os.path.join(work, "package.deb")
+        shutil.copyfile(path, copy)
+        is_new = not os.path.exists(cache.package(sha256_file(copy)))
+        return {"file": os.path.basename(path), "uri": "file:" + os.path.abspath(path),
+                "sha256": cache.add_package(copy), "verified": UNVERIFIED}, is_new
 
 
 def members(path, label=None):

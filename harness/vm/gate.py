@@ -16,6 +16,7 @@ import os
 import secrets
 import socket
 import struct
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
@@ -93,6 +94,9 @@ def prepare(request, *programs):
     cache = cache_module.Cache(request.cache)
     apt = fetch.Apt(cache, request.mirror, request.offline)
     kernel = _kernel(request, apt)
+    if not kernel.config:
+        print(f"nvme-conform gate: {kernel.release}: its configuration is not known: missing options show only at boot; give "
+              f"{'the package that has it too' if request.debs else '--config FILE'}", file=sys.stderr)
     (archive, packages), *_ = [initramfs.programs(apt, wanted) for wanted in programs or (initramfs.TARGET_PROGRAMS,)]
     if kernel.uml:
         return Prepared(request, cache, kernel, archive, packages, "uml", "nothing is emulated")

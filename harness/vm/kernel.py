@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import subprocess
+import zlib
 from dataclasses import dataclass, field
 
 from . import cache as cache_module
@@ -15,6 +16,7 @@ from . import config, elf, fetch, modules, tree
 from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
 
 BUILD_FORMAT = 1    # raise it when what build() writes changes
+_SETUP_BYTES = 0x250    # what is read of a bzImage's header
 
 
 @dataclass
@@ -32,13 +34,19 @@ class Kernel:
     uml: bool = False
 
 
-def _payload(image):
+def _truncated(label, image):
+    return GateError(f"{label}: truncated ({len(image)} bytes): build or copy it again", EXIT_CANNOT_JUDGE)
+
+
+def _payload(image, label):
     """_payload returns the compressed kernel inside a bzImage (Documentation/arch/x86/boot.rst)."""
+    if len(image) < _SETUP_BYTES:
+        raise _truncated(label, image)
     sectors = image[0x1f1] or 4
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (sectors + 1) * 512 + offset
     if offset == 0 or start + length > len(image):
-        raise GateError("the kernel image is truncated", EXIT_CANNOT_JUDGE)
+        raise _truncated(label, image)
     return image[start:start + length]
 
 
@@ -51,7 +59,7 @@ def _unzstd(data):
     return done.stdout
 
 
-def _decompress(payload):
+def _decompress(payload, label):
     """_decompress undoes what the payload's magic says; all but gzip have a size appended."""
     if elf.is_elf(payload):
         return payload
@@ -64,10 +72,10 @@ def _decompress(payload):
             return gzip.decompress(payload)
         if payload[:3] == b"\x5d\0\0":
             return lzma.decompress(payload[:-4], lzma.FORMAT_ALONE)
-    except (ValueError, OSError, EOFError, lzma.LZMAError) as error:
-        raise GateError(f"the kernel image cannot be decompressed ({error})",
+    except (ValueError, OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise GateError(f"{label}: cannot be decompressed ({error}): build or copy it again",
                         EXIT_CANNOT_JUDGE) from error
-    raise GateError("the kernel image is compressed by a method the gate does not know (it knows "
+    raise GateError(f"{label} is compressed by a method the gate does not know (it knows "
                     "zstd, xz, lzma and gzip); give it the vmlinux", EXIT_CANNOT_JUDGE)
 
 
@@ -78,13 +86,18 @@ def extract_vmlinux(image, label="the kernel image"):
     if not elf.is_elf(image):
         if image[0x202:0x206] != b"HdrS":
             raise GateError(f"{label} is neither a bzImage nor a vmlinux", EXIT_CANNOT_JUDGE)
-        image = _decompress(_payload(image))
+        image = _decompress(_payload(image, label), label)
+    if elf.is_elf(image) and len(image) < elf.HEADER_BYTES:
+        raise _truncated(label, image)
     if not elf.is_elf(image) or image[4] != 2 or elf.machine(image) != elf.EM_X86_64:
         kind = elf.MACHINES.get(elf.machine(image), "another machine") if elf.is_elf(image) \
             else "no ELF"
         raise GateError(f"{label} is for {kind}; the gate boots x86-64", EXIT_CANNOT_JUDGE)
     if is_uml(image):
         raise GateError(f"{label} is a User-Mode Linux; give it to --uml", EXIT_USAGE)
+    if not elf.whole(image):
+        raise _truncated(label, image)
+    release_of(image, label)
     if not elf.has_pvh_entry(image):
         raise GateError(f"{label} was built without CONFIG_PVH", EXIT_CANNOT_JUDGE)
     return image
@@ -97,20 +110,34 @@ def is_uml(image):
 
 def check_uml(image, label):
     """check_uml raises GateError for anything but a User-Mode Linux that this machine can run."""
+    if elf.is_elf(image) and len(image) < elf.HEADER_BYTES:
+        raise _truncated(label, image)
     if not is_uml(image):
         raise GateError(f"{label} is no User-Mode Linux; build it with ARCH=um, target linux",
                         EXIT_CANNOT_JUDGE)
     if elf.machine(image) != elf.EM_X86_64:
         kind = elf.MACHINES.get(elf.machine(image), "another machine")
         raise GateError(f"{label} is for {kind}; the gate runs x86-64", EXIT_CANNOT_JUDGE)
+    if not elf.whole(image):
+        raise _truncated(label, image)
 
 
 def release_of(vmlinux, label="the kernel image"):
     """release_of returns what `uname -r` will say."""
     found = re.search(rb"Linux version (\d[^\s\0%]*) ", vmlinux)
     if not found:
-        raise GateError(f"{label} does not name its version", EXIT_CANNOT_JUDGE)
+        raise GateError(f"{label} is no Linux kernel: it does not name its version", EXIT_CANNOT_JUDGE)
     return found.group(1).decode()
+
+
+def _told_release(image):
+    """_told_release returns the version that an image tells without being unpacked, or an empty string."""
+    if image[0x202:0x206] == b"HdrS" and len(image) >= _SETUP_BYTES:
+        start = struct.unpack_from("<H", image, 0x20e)[0] + 0x200
+        found = re.match(rb"\d[^\s\0/]*", image[start:start + 64])
+    else:
+        found = re.search(rb"Linux version (\d[^\s\0%/]*) ", image)
+    return found.group(found.lastindex or 0).decode(errors="replace") if found else ""
 
 
 def _write(directory, release, vmlinux, loaded, options, facts):
@@ -138,12 +165,13 @@ def _load(directory):
                   facts.get("uml", False))
 
 
-def _build_from(directory, image, label, store, config_text, facts):
+def _build_from(directory, image, label, store, config_text, facts, beside=None):
+    """_build_from makes a kernel of an image; the configuration is the one given, that inside the image, or that beside it."""
     if facts.get("uml"):
         check_uml(image, label)
     vmlinux = image if facts.get("uml") else extract_vmlinux(image, label)
     release = release_of(vmlinux, label)
-    text = config_text or config.embedded(vmlinux)
+    text = config_text or config.embedded(vmlinux) or beside
     options = config.parse(text) if text else {}
     if options:
         config.check(options, release)
@@ -226,9 +254,18 @@ def from_version(apt, version):
 
 
 def from_debs(cache, paths):
-    """from_debs makes a Kernel of package files on disk."""
-    return from_packages(cache, [fetch.entry_from_file(cache, path) for path in paths],
-                         "the given packages")
+    """from_debs makes a Kernel of package files on disk; what makes none does not stay in the cache."""
+    entries, added = [], []
+    try:
+        for path in paths:
+            entry, is_new = fetch.entry_from_file(cache, path)
+            entries.append(entry)
+            added += [entry["sha256"]] if is_new else []
+        return from_packages(cache, entries, "the given packages")
+    except GateError:
+        for digest in added:
+            cache.remove_package(digest)
+        raise
 
 
 def _read(path, what):
@@ -239,28 +276,50 @@ def _read(path, what):
         raise GateError(f"{what} {path}: {error.strerror}", EXIT_USAGE) from error
 
 
+def _given_config(path):
+    """_given_config returns the text of a .config that somebody named; one that says nothing would switch the check off."""
+    text = _read(path, "configuration").decode(errors="replace")
+    if not config.parse(text):
+        raise GateError(f"configuration {path}: no line of it sets an option (CONFIG_...=...); name the .config that the kernel was "
+                        "built with", EXIT_USAGE)
+    return text
+
+
+def _config_beside(image, release, module_source):
+    """_config_beside returns the text of a configuration where installed kernels have theirs, None where there is none."""
+    places = [os.path.join(os.path.dirname(os.path.abspath(image)), f"config-{release}")] if release else []
+    if isinstance(module_source, str):
+        top = os.path.abspath(module_source)
+        places += [os.path.join(top, "config"), os.path.join(top, "build", ".config"),
+                   os.path.join(os.path.dirname(top), "build", ".config")]
+    for place in places:
+        if os.path.isfile(place) and config.parse(text := _read(place, "configuration").decode(errors="replace")):
+            return text
+    return None
+
+
 def from_image(cache, image, module_source=None, config_file=None, uml=False):
     """from_image makes a Kernel of a bzImage, vmlinux or (uml) User-Mode Linux, its modules and .config.
 
-    module_source is a directory or the list that in_tree() found. Without a config file the one
-    inside the image (CONFIG_IKCONFIG) is used, if there is one.
+    module_source is a directory or the list that tree.find() found. Without a config file the one inside the image
+    (CONFIG_IKCONFIG) is used, else config-VERSION beside it, or that of the modules' build; where there is none either, the
+    Kernel's is empty and nothing was checked.
     """
     data = _read(image, "kernel image")
-    config_text = None
-    if config_file:
-        config_text = _read(config_file, "configuration").decode(errors="replace")
+    config_text = _given_config(config_file) if config_file else None
+    beside = None if config_file else _config_beside(image, _told_release(data), module_source)
     store = modules.Store()
     if isinstance(module_source, str):
         store.add_tree(module_source)
     else:
         store.add_files(module_source or ())
-    name = cache_module.short_hash(BUILD_FORMAT, modules.WANTED, data, config_text or "",
+    name = cache_module.short_hash(BUILD_FORMAT, modules.WANTED, data, config_text or beside or "",
                                    *store.fingerprint())
     facts = {"provenance": [{"file": os.path.abspath(image), "verified": fetch.UNVERIFIED,
                              "sha256": cache_module.sha256_file(image)}],
              "enforce_signatures": False, "uml": uml}
     return _load(cache.build(f"kernel-{name}", lambda directory: _build_from(
-        directory, data, image, store, config_text, facts)))
+        directory, data, image, store, config_text, facts, beside)))
 
 
 def from_tree(cache, directory):

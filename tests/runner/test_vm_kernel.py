@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Kernels that can be judged and kernels that cannot: images, configurations, modules, packages."""
 
+import contextlib
 import gzip
+import io
 import lzma
 import os
 import struct
@@ -32,11 +34,13 @@ def vmlinux(machine=62, pvh=True, release=RELEASE):
     return bytes(header) + program + note + f"Linux version {release} (who@where)\0".encode()
 
 
-def bzimage(payload):
-    """bzimage wraps a payload as the boot protocol says: two setup sectors, then the payload."""
+def bzimage(payload, release=""):
+    """bzimage wraps a payload as the boot protocol says: two setup sectors, then the payload; the header may tell the version."""
     image = bytearray(512 * 3)
     image[0x1f1] = 2
     image[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", image, 0x20e, 0x100)
+    image[0x300:0x300 + len(release) + 10] = release.encode() + b" (who@wh) "
     struct.pack_into("<II", image, 0x248, 16, len(payload))
     return bytes(image) + bytes(16) + payload
 
@@ -95,6 +99,29 @@ class ImageTest(ErrorCase):
                           bzimage(b"\xfd7zXZ\0" + bytes(32)))
         self.assert_error(EXIT_CANNOT_JUDGE, "does not know", kernel.extract_vmlinux,
                           bzimage(b"BZh9" + bytes(32)))
+        self.assert_error(EXIT_CANNOT_JUDGE, "vmlinuz: cannot be decompressed .*: build or copy it again", kernel.extract_vmlinux,
+                          bzimage(gzip.compress(vmlinux())[:12] + bytes(range(64))), "vmlinuz")
+
+    def test_cut_anywhere(self):
+        whole, note = vmlinux(), 64 + 56 + 24
+        for count in range(4, note):
+            self.assert_error(EXIT_CANNOT_JUDGE, rf"^vmlinux: truncated \({count} bytes\): build or copy it again$",
+                              kernel.extract_vmlinux, whole[:count], "vmlinux")
+            self.assert_error(EXIT_CANNOT_JUDGE, "truncated", kernel.extract_vmlinux, bzimage(gzip.compress(whole[:count])))
+        whole = bzimage(gzip.compress(whole))
+        for count in (*range(0x206, 0x260), 600, len(whole) - 1):
+            self.assert_error(EXIT_CANNOT_JUDGE, "truncated", kernel.extract_vmlinux, whole[:count])
+
+    def test_headers_that_lie(self):
+        for at in range(5, 64):
+            for octet in (0, 1, 127, 255):
+                image = bytearray(vmlinux())
+                image[at:at + 8] = bytes([octet]) * min(8, 64 - at)
+                with contextlib.suppress(GateError):
+                    self.assertEqual(len(kernel.extract_vmlinux(bytes(image))), len(image))
+
+    def test_a_program_is_no_kernel(self):
+        self.assert_error(EXIT_CANNOT_JUDGE, "ls is no Linux kernel", kernel.extract_vmlinux, vmlinux()[:64 + 56 + 24] + b"ls", "ls")
 
 
 class ConfigTest(ErrorCase):
@@ -178,6 +205,34 @@ class OwnKernelTest(ErrorCase):
         self.assertFalse(made.enforce_signatures)
         self.assertEqual(made.config["NVME_TARGET_TCP"], "m")
 
+    def test_a_configuration_that_says_nothing(self):
+        image = self.write("vmlinux", vmlinux())
+        for text in (b"", b"\0\xff" * 400, b"# CONFIG_TLS is not set\n"):
+            self.assert_error(EXIT_USAGE, "configuration .*no line of it sets an option", kernel.from_image, self.cache, image, None,
+                              self.write("config", text))
+
+    def test_a_configuration_beside_the_image_or_the_modules(self):
+        lacking = complete_config(TLS=None).encode()
+        for image in (vmlinux(), bzimage(gzip.compress(vmlinux()), RELEASE)):
+            for place in (f"boot/config-{RELEASE}", "lib/7/config", "lib/7/build/.config", "lib/build/.config"):
+                path = self.write("boot/image", image)
+                self.write("lib/7/kernel/nvmet.ko", module())
+                found = self.write(place, lacking)
+                self.assert_error(EXIT_CANNOT_JUDGE, "without CONFIG_TLS;", kernel.from_image, self.cache, path,
+                                  os.path.join(self.directory, "lib/7"))
+                os.unlink(found)
+
+    def test_a_configuration_that_nobody_knows(self):
+        image = self.write("vmlinux", vmlinux())
+        with contextlib.redirect_stderr(io.StringIO()) as said, mock.patch.object(gate.fetch, "need_program"), \
+                mock.patch.object(gate.initramfs, "programs", return_value=("", [])), \
+                mock.patch.object(gate.kvm, "choose", return_value=("tcg", "")):
+            gate.prepare(gate.Request(image=image, cache=self.cache.directory))
+            self.assertEqual(said.getvalue(), f"nvme-conform gate: {RELEASE}: its configuration is not known: missing options show only at "
+                             "boot; give --config FILE\n")
+            gate.prepare(gate.Request(image=image, cache=self.cache.directory, config=self.write("config", complete_config().encode())))
+        self.assertEqual(len(said.getvalue().splitlines()), 1)
+
     def test_unsuitable_configuration(self):
         image = self.write("vmlinux", vmlinux())
         settings = self.write("config", b"CONFIG_PVH=y\n")
@@ -233,6 +288,10 @@ class OwnKernelTest(ErrorCase):
                        check=True, capture_output=True, timeout=30)
         self.assert_error(EXIT_CANNOT_JUDGE, "no vmlinuz in x.deb", kernel.from_debs, self.cache,
                           [package])
+        self.assertEqual(os.listdir(self.cache.path("packages")), [])
+        fetch.entry_from_file(self.cache, package)    # what was there before stays
+        self.assert_error(EXIT_CANNOT_JUDGE, "no vmlinuz in x.deb", kernel.from_debs, self.cache, [package])
+        self.assertEqual(len(os.listdir(self.cache.path("packages"))), 1)
 
 
 class MachineTest(ErrorCase):
