@@ -179,9 +179,35 @@ def _words(value, allowed, default, where):
         return tuple(sorted(allowed))
     words = tuple(value) if isinstance(value, list) else (value,) if value else default
     for word in words:
-        if word not in allowed:
+        if not isinstance(word, str) or word not in allowed:
             raise GateError(f"{where}: {word!r} is not one of {', '.join(sorted(allowed))}", EXIT_USAGE)
     return words
+
+
+def _is_globs(value):
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) and each for each in value)
+
+
+def _check_range(text, where):
+    """_check_range raises GateError for a text that is no range, or one that no version can be in."""
+    try:
+        in_range("0", text)
+    except GateError as error:
+        raise GateError(f"{where}: {error.message}", EXIT_USAGE) from None
+    bounds = [version(match.group(2)) for term in text.split() if (match := _TERM.match(term))]
+    # Between two bounds all versions are alike, so that one beside each stands for them.
+    beside = [bound[:-1] + (bound[-1] + step,) for bound in bounds for step in (-0.5, 0, 0.5)]
+    if bounds and not any(all(_COMPARE[match.group(1)](each, version(match.group(2))) for match in map(_TERM.match, text.split()))
+                          for each in beside):
+        raise GateError(f"{where}: no version is in {text!r}", EXIT_USAGE)
+
+
+def _tables(data, name, path):
+    """_tables returns the tables of the array called name, each a dictionary."""
+    found = data.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise GateError(f"baseline {path}: {name} is no array of tables: write [[{name}]]", EXIT_USAGE)
+    return found
 
 
 def _entry(number, table, path):
@@ -190,13 +216,14 @@ def _entry(number, table, path):
         raise GateError(f"{where}: unknown {', '.join(sorted(unknown))}", EXIT_USAGE)
     cases = table.get("cases")
     cases = [cases] if isinstance(cases, str) else cases
-    if not isinstance(cases, list) or not cases \
-            or not all(isinstance(case, str) and case for case in cases):
+    if not _is_globs(cases):
         raise GateError(f"{where}: cases is not a list of globs", EXIT_USAGE)
     for name in _MEMBERS - {"cases", "behaviour", "teardown", "flaky"}:
         if not isinstance(table.get(name, ""), str):
             raise GateError(f"{where}: {name} is not a string", EXIT_USAGE)
-    in_range("0", table.get("kernels", ""))
+    _check_range(table.get("kernels", ""), where)
+    if not isinstance(table.get("flaky", False), bool):
+        raise GateError(f"{where}: flaky is neither true nor false", EXIT_USAGE)
     entry = Entry(number, tuple(cases), table.get("kernels", ""),
                   _words(table.get("behaviour"), BEHAVIOURS, ("pass",), where),
                   _words(table.get("teardown"), TEARDOWNS, ("pass", "none"), where),
@@ -219,7 +246,12 @@ def _splat(number, table, path):
     if set(table) - _SPLAT_MEMBERS or not {"cases", "seen", "reason"} <= set(table):
         raise GateError(f"{where}: needs cases, seen and reason, and knows "
                         f"{', '.join(sorted(_SPLAT_MEMBERS))}", EXIT_USAGE)
-    in_range("0", table.get("kernels", ""))
+    if not _is_globs(table["cases"]):
+        raise GateError(f"{where}: cases is not a list of globs", EXIT_USAGE)
+    for name in set(table) - {"cases"}:
+        if not isinstance(table[name], str):
+            raise GateError(f"{where}: {name} is not a string", EXIT_USAGE)
+    _check_range(table.get("kernels", ""), where)
     try:
         re.compile(table["seen"])
     except re.error as error:
@@ -247,10 +279,12 @@ class Baseline:
             raise GateError(f"baseline {path}: {error}", EXIT_USAGE) from None
         if data.get("format") != FORMAT:
             raise GateError(f"baseline {path}: format is not {FORMAT}", EXIT_USAGE)
+        if unknown := set(data) - {"format", "entry", "splat"}:
+            raise GateError(f"baseline {path}: unknown {', '.join(sorted(unknown))}; there are [[entry]] and [[splat]]", EXIT_USAGE)
         self.entries = [_entry(number, table, path)
-                        for number, table in enumerate(data.get("entry", []), 1)]
+                        for number, table in enumerate(_tables(data, "entry", path), 1)]
         self.splats = [_splat(number, table, path)
-                       for number, table in enumerate(data.get("splat", []), 1)]
+                       for number, table in enumerate(_tables(data, "splat", path), 1)]
 
     def splat_listed(self, cases, lines, release):
         """splat_listed tells whether a kernel report is one that a known bug provokes in one of cases."""

@@ -15,6 +15,7 @@ from ..runner import engine as runner_engine
 from ..runner import options as runner_options
 from ..runner import reports as runner_reports
 from ..runner.errors import RunnerError
+from . import cache as cache_module
 from . import (baseline, config, console, expectation, gate, gate_junit, host_story, initramfs, matrix,
                options, slices, soak)
 from .windows import Windows
@@ -338,6 +339,15 @@ def _directory(words):
             os.rmdir(directory)
 
 
+def _advice(error, words):
+    """_advice says what to do about an error of the file system."""
+    if not error.filename:
+        return str(error)
+    cache = os.path.abspath(words.cache or cache_module.default_directory())
+    option = "--cache" if os.path.abspath(os.fsdecode(error.filename)).startswith(cache + os.sep) else "--output-dir"
+    return f"{os.fsdecode(error.filename)}: {error.strerror}; make room or rights there, or name another place with {option} DIR"
+
+
 def _run(words):
     if words.print_config:
         print(config.fragment(words.print_config), end="")
@@ -349,7 +359,7 @@ def _run(words):
         print(f"nvme-conform gate: {error.message}", file=sys.stderr)
         return error.exit_status
     except OSError as error:
-        print(f"nvme-conform gate: {error}", file=sys.stderr)
+        print(f"nvme-conform gate: {_advice(error, words)}", file=sys.stderr)
         return EXIT_TOOL
     except KeyboardInterrupt:
         print("nvme-conform gate: interrupted", file=sys.stderr)

@@ -58,14 +58,38 @@ def share(wanted, text):
     return wanted[index - 1::count]
 
 
+# What is read of a column of matrix.json, whoever wrote it.
+_MEMBERS = {"kernel": str, "release": str, "status": int, "findings": list, "verdicts": dict, "kernel_files": list}
+
+
+def _is_column(each):
+    return isinstance(each, dict) and all(isinstance(each.get(name), kind) for name, kind in _MEMBERS.items()) \
+        and column("0", os.devnull, 0).keys() <= each.keys() \
+        and all(isinstance(verdict, dict) and isinstance(verdict.get("verdict"), str) for verdict in each["verdicts"].values())
+
+
+def _columns(option, directory):
+    """_columns returns the columns of the matrix of an earlier run; anything else is a GateError."""
+    path = os.path.join(directory, "matrix.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError) as error:
+        raise GateError(f"{option} {directory}: no matrix of a gate --kernels there ({path}: {error})", EXIT_USAGE) from None
+    columns = found.get("kernels") if isinstance(found, dict) and found.get("format") == FORMAT else None
+    if not isinstance(columns, list):
+        raise GateError(f"{option} {directory}: {path} is no matrix of a gate --kernels", EXIT_USAGE)
+    for number, each in enumerate(columns, 1):
+        if not _is_column(each):
+            raise GateError(f"{option} {directory}: {path}, kernel {number}: members of a gate's table are missing; a published table "
+                            "has verdicts alone, name the directory of the run", EXIT_USAGE)
+        kernel.check_version(each["kernel"])
+    return columns
+
+
 def merge(directories):
     """merge returns the columns of several matrices; a kernel that is in two of them is an error."""
-    columns = []
-    for directory in directories:
-        found = _read(os.path.join(directory, "matrix.json"))
-        if found.get("format") != FORMAT:
-            raise GateError(f"--merge {directory}: holds no matrix.json of a matrix", EXIT_USAGE)
-        columns += found["kernels"]
+    columns = [each for directory in directories for each in _columns("--merge", directory)]
     names = [each["kernel"] for each in columns]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise GateError(f"--merge: {', '.join(twice)} more than once", EXIT_USAGE)
@@ -315,17 +339,21 @@ def publish(directory, columns, command):
 
 
 def rejudge(directory, expected, lenient):
-    """rejudge returns the columns of an earlier matrix, laid beside the baseline of today."""
-    columns = _read(os.path.join(directory, "matrix.json")).get("kernels")
-    if not columns:
-        raise GateError(f"--rejudge {directory}: holds no matrix.json of a matrix", EXIT_USAGE)
+    """rejudge returns the columns of an earlier matrix, laid beside the baseline of today; a table without the runs is refused."""
+    columns = _columns("--rejudge", directory)
+    if absent := [each["kernel"] for each in columns if not os.path.isdir(os.path.join(directory, each["kernel"]))]:
+        raise GateError(f"--rejudge {directory}: the runs of {', '.join(absent)} are not in it; a merged table keeps verdicts alone: "
+                        "rejudge its shares, and merge what comes of it", EXIT_USAGE)
     for each in columns:
         place = os.path.join(directory, each["kernel"])
         results = _read(os.path.join(place, "suite", "results.json"))
         report = _read(os.path.join(place, "gate.json"))
         if not results or not report or report.get("suite_status") in (EXIT_TOOL, EXIT_USAGE):
             continue
-        judgement = expected.again(results, report, lenient)
+        try:
+            judgement = expected.again(results, report, lenient)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise GateError(f"--rejudge {directory}: {place}: results.json or gate.json is not a gate's ({error!r})", EXIT_USAGE) from None
         each["baseline"] = judgement.facts()
         each["kernel_as_expected"] = judgement.kernel_as_expected
         each["status"] = judgement.exit_status() if judgement.kernel_as_expected else EXIT_UNEXPECTED

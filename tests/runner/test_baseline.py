@@ -154,11 +154,23 @@ class BadFiles(unittest.TestCase):
     def test_each_is_one_line_and_a_usage_error(self):
         for text in ("[[entry]]\n", "[[entry]]\ncases = 3\n", entry(["a"], behaviour="fails"), entry(["a"], colour="red"),
                      entry(["a"], seen="("), entry(["a"], kernels="7"), entry(["a"], flaky=True), "[[entry]\n",
-                     '[[splat]]\ncases = ["a"]\n'):
+                     '[[splat]]\ncases = ["a"]\n', "entry = 3\n", "entry = [1]\n", '[entry]\ncases = ["a"]\n', "splat = {}\n",
+                     "[[entri]]\n", 'colour = "red"\n', entry(["a"], flaky="no", reason="x"), entry(["a"], behaviour=[3]),
+                     entry(["a"], teardown=3), entry(["a"], kernels=7), '[[splat]]\ncases = ["a"]\nseen = 3\nreason = "x"\n',
+                     '[[splat]]\ncases = "a"\nseen = "x"\nreason = "x"\n', '[[splat]]\ncases = ["a"]\nseen = "x"\nreason = "x"\nkernels = "7"\n',
+                     '[[splat]]\ncases = ["a"]\nseen = "x"\nreason = "x"\nlink = 3\n'):
             with self.assertRaises(GateError, msg=text) as caught:
                 load(text)
             self.assertEqual(caught.exception.exit_status, EXIT_USAGE)
             self.assertNotIn("\n", caught.exception.message)
+            self.assertRegex(caught.exception.message, r"\.toml(, (entry|splat) 1)?: ", text)
+
+    def test_a_range_that_no_version_is_in(self):
+        for text in (">=7.2 <7.1", "==7.1 !=7.1", "<7.1 >7.1", ">7.1.3 <=7.1.3"):
+            with self.assertRaisesRegex(GateError, "entry 1: no version is in"):
+                load(entry(["a"], kernels=text))
+        for text in ("==6.99", ">=7.1 <=7.1", ">=6.18 <7.1 !=6.18.15", "<7", ">7.1.3", "!=7.1"):
+            load(entry(["a"], kernels=text))
 
     def test_another_format(self):
         with tempfile.NamedTemporaryFile("w") as file, self.assertRaises(GateError):
@@ -291,6 +303,21 @@ class Matrix(unittest.TestCase):
                     self.assertEqual(matrix.rejudge(directory, expected, False)[0]["status"], status)
             with self.assertRaises(GateError):
                 matrix.rejudge(os.path.join(directory, "7.1.3"), expected, False)
+            for name in ("gate.json", "suite/results.json"):
+                path = os.path.join(directory, "7.1.3", name)
+                with open(path, encoding="utf-8") as file:
+                    whole = file.read()
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write('{"cases": 3}')
+                with self.assertRaisesRegex(GateError, "7.1.3: results.json or gate.json is not a gate's"):
+                    matrix.rejudge(directory, expected, False)
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(whole)
+            merged = os.path.join(directory, "merged")
+            os.mkdir(merged)
+            matrix.write(merged, matrix.merge([directory]), "x")
+            with self.assertRaisesRegex(GateError, "the runs of 7.1.3 are not in it; .*rejudge its shares"):
+                matrix.rejudge(merged, expected, False)
 
     def test_published_says_nothing_of_what_was_seen(self):
         column = {"kernel": "7.1", "release": "7.1", "status": 0, "accel": "tcg", "suite_seed": 1, "findings": [], "seconds": 1.0,
@@ -323,6 +350,23 @@ class Matrix(unittest.TestCase):
             for directories in ([one, one], [one, "/nowhere"]):
                 with self.assertRaises(GateError):
                     matrix.merge(directories)
+
+    def test_what_is_no_matrix(self):
+        whole = self.written()
+        published = {name: whole[name] for name in ("kernel", "release", "status", "findings", "kernel_files")}
+        with tempfile.TemporaryDirectory() as directory:
+            for kernels in (None, 3, {}, [3], [{}], [{**whole, "verdicts": []}], [{**whole, "verdicts": {"a": "pass"}}],
+                            [{**whole, "kernel": "../../x"}], [{**published, "verdicts": {"a": ["pass", ""]}}]):
+                for text in (json.dumps({"format": matrix.FORMAT, "kernels": kernels}), json.dumps(kernels), "{", "\udcff"):
+                    with open(os.path.join(directory, "matrix.json"), "w", encoding="utf-8", errors="surrogateescape") as file:
+                        file.write(text)
+                    for judge in (lambda: matrix.merge([directory]), lambda: matrix.rejudge(directory, None, False)):
+                        with self.assertRaises(GateError, msg=text) as caught:
+                            judge()
+                        self.assertEqual(caught.exception.exit_status, EXIT_USAGE)
+            shipped = os.path.join(support.ROOT, "reports", "kernels")
+            with self.assertRaisesRegex(GateError, "--rejudge .*a published table has verdicts alone"):
+                matrix.rejudge(shipped, None, False)
 
     def test_kernels(self):
         self.assertEqual(matrix.kernels("7.1, 7.2,7.1"), ["7.1", "7.2"])

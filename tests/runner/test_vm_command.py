@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import io
 import json
 import multiprocessing
@@ -80,6 +81,14 @@ class DirectoryTest(CommandTest):
                 mock.patch.object(gate, "gate", mock.Mock(**raised)):
             status = command.main(list(argv))
         return status, err.getvalue(), out.getvalue()
+
+    def test_no_room_or_no_rights(self):
+        for name, option in ((self.path("cache", "built", "x"), "--cache"), (self.path("guest", "initrd"), "--output-dir")):
+            error = OSError(errno.ENOSPC, "No space left on device", name)
+            status, err, _ = self.without_directory("--kernel", "7.3.4", "--cache", self.path("cache"), side_effect=error)
+            self.assertEqual(status, EXIT_TOOL)
+            self.assertEqual(err, f"nvme-conform gate: {name}: No space left on device; make room or rights there, or name another place "
+                             f"with {option} DIR\n")
 
     def test_refused(self):
         self.assertEqual(self.without_directory("--kernel", "7.3.4", side_effect=GateError("no QEMU"))[0], EXIT_TOOL)
