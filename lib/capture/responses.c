@@ -209,20 +209,37 @@ static void check_r1(struct nvc_flow *flow, bool accepted)
 	}
 }
 
+/* A controller may refuse what comes when the time of the transaction is over, but what comes when is not known where the clock
+ * jumps. */
+static void refused_late(struct nvc_flow *flow)
+{
+	if (flow->replay->result->clock_jumped)
+		nvc_replay_cannot_judge(flow->replay, flow->id,
+			"R1 verifies, yet the controller refused it: whether the time of the "
+			"transaction was over the clock of the capture does not tell");
+	else
+		nvc_check_say(flow, NVC_REPLAY_NOTE,
+			"R1 was refused when the time of the transaction was over");
+}
+
 /* A right R1 that was refused for no other reason that can be seen. */
-static void check_refusal(struct nvc_flow *flow, struct nvc_slice message)
+static void check_refusal(struct nvc_flow *flow, const struct nvc_observed_message *message)
 {
 	const struct nvc_exchange *exchange = flow->exchange;
 	const struct nvc_replay_identity *identity = identity_of(flow, has_host_key);
 	const bool two_way = exchange->cvalid == 1 && exchange->s2 != 0;
 	struct nvc_failure failure;
 
-	if (nvc_decode(&nvc_failure1_layout, message, &failure, NULL, NULL) != NVC_OK ||
+	if (nvc_decode(&nvc_failure1_layout, message->bytes, &failure, NULL, NULL) != NVC_OK ||
 		failure.rcodeex != NVC_RCODEEX_FAILED || exchange->cvalid > 1 ||
 		exchange->proofs[0] != NVC_PROOF_RIGHT || !identity ||
 		(exchange->sc_c != NVC_SC_C_NOSC && !exchange->cvalid) ||
 		nvc_slice_equal(nvc_secret_slice(&exchange->c1), nvc_secret_slice(&exchange->c2)))
 		return;
+	if (message->late) {
+		refused_late(flow);
+		return;
+	}
 	doubt(flow, &(struct nvc_replay_doubt){.key = place_of(flow, identity->host_key),
 			    .conn = flow->id,
 			    .packet = exchange->packets[0],
@@ -364,7 +381,7 @@ static void take_controller_message(
 		if (flow->exchange->replied && flow->replay->num_identities) {
 			nvc_exchange_session_key(flow->exchange, flow->replay->keylog);
 			check_r1(flow, false);
-			check_refusal(flow, message->bytes);
+			check_refusal(flow, message);
 		}
 		end_exchange(flow);
 		break;

@@ -47,16 +47,18 @@ static void take_offer(struct nvc_obs_transaction *transaction, struct nvc_slice
 static void take_negotiate(
 	struct nvc_obs_transaction *transaction, struct nvc_slice message, uint64_t now)
 {
-	bool twice = transaction->state == NVC_OBS_NEGOTIATED;
+	bool twice = transaction->state == NVC_OBS_NEGOTIATED && !transaction->expired;
 	struct nvc_negotiate negotiate;
 
-	if (transaction->state == NVC_OBS_IDLE || transaction->state == NVC_OBS_UNKNOWN) {
+	if (transaction->state == NVC_OBS_IDLE || transaction->state == NVC_OBS_UNKNOWN ||
+		transaction->expired) {
 		/* An unreadable message may have been what the controller refers to; a new
 		 * transaction ends that. */
 		const struct nvc_obs_transaction before = *transaction;
 
 		memset(transaction, 0, sizeof(*transaction));
-		if (before.state == NVC_OBS_IDLE && (before.strayed || before.success2_due)) {
+		if (before.expired ||
+			(before.state == NVC_OBS_IDLE && (before.strayed || before.success2_due))) {
 			memcpy(transaction->t_ids, before.t_ids, sizeof(before.t_ids));
 			transaction->num_t_ids = before.num_t_ids;
 			transaction->t_id_unknown = before.t_id_unknown;
@@ -94,14 +96,16 @@ static void take_reply(struct nvc_obs_transaction *transaction, struct nvc_slice
 	}
 }
 
-/* A transaction whose time is over may have been dropped; whether it was cannot be seen. */
+/* A transaction whose time is over may have been dropped; whether it was cannot be seen. Whether it was or not, nothing but what
+ * is due in it and AUTH_Failure1 may come, and the next AUTH_Negotiate may begin another: so its messages are judged as before, which
+ * a capture needs whose clock jumped. */
 static void expire(struct nvc_obs_conn *conn)
 {
 	struct nvc_obs_transaction *transaction = &conn->transaction;
 
 	if (transaction->state != NVC_OBS_IDLE &&
 		conn->observer->now - transaction->begun >= conn->observer->patience)
-		transaction->state = NVC_OBS_UNKNOWN;
+		transaction->expired = true;
 }
 
 static void tell_message(const struct nvc_obs_conn *conn, const struct nvc_obs_command *command,
@@ -113,7 +117,8 @@ static void tell_message(const struct nvc_obs_conn *conn, const struct nvc_obs_c
 		.direction = direction,
 		.id = id,
 		.bytes = nvc_slice_of(command->message, command->message_len),
-		.due = due};
+		.due = due,
+		.late = conn->transaction.expired};
 
 	if (sink->message)
 		sink->message(sink->self, &message);
@@ -124,7 +129,8 @@ static bool is_due_of_host(const struct nvc_obs_transaction *transaction, uint16
 {
 	switch (id) {
 	case NVC_MSG_NEGOTIATE:
-		return transaction->state == NVC_OBS_IDLE || transaction->state == NVC_OBS_UNKNOWN;
+		return transaction->state == NVC_OBS_IDLE ||
+		       transaction->state == NVC_OBS_UNKNOWN || transaction->expired;
 	case NVC_MSG_REPLY:
 		return transaction->state == NVC_OBS_CHALLENGED && transaction->challenge_known;
 	case NVC_MSG_SUCCESS2:
@@ -166,8 +172,10 @@ void nvc_obs_auth_sent(struct nvc_obs_conn *conn, struct nvc_obs_command *comman
 	else if (id == NVC_MSG_REPLY)
 		take_reply(transaction, message);
 	note_t_id(transaction, t_id);
-	if (id == NVC_MSG_FAILURE2)
+	if (id == NVC_MSG_FAILURE2) {
 		transaction->state = NVC_OBS_IDLE;
+		transaction->expired = false;
+	}
 }
 
 /* The row that forbids anything but AUTH_Failure1 here; REQ_NONE where `id` is what is due. */
@@ -230,7 +238,8 @@ static size_t judge_failure1(struct nvc_obs_conn *conn, struct nvc_slice message
 				message.len);
 		return 0;
 	}
-	if (conn->transaction.state != NVC_OBS_IDLE && conn->transaction.state != NVC_OBS_UNKNOWN)
+	if (conn->transaction.state != NVC_OBS_IDLE && conn->transaction.state != NVC_OBS_UNKNOWN &&
+		!conn->transaction.expired)
 		judge_t_id(conn, REQ_C_171, failure.t_id);
 	if (!nvc_reserved_is_zero(&nvc_failure1_layout, message, NULL))
 		nvc_obs_violated(conn, REQ_C_171, "reserved bytes zero", "bytes 2 and 3: %04xh",
@@ -363,7 +372,7 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 		transaction->state = NVC_OBS_CHALLENGED;
 	} else if (id == NVC_MSG_SUCCESS1 || id == NVC_MSG_FAILURE1) {
 		transaction->state = NVC_OBS_IDLE;
-		transaction->strayed = false;
+		transaction->expired = transaction->strayed = false;
 		transaction->success2_due = id == NVC_MSG_SUCCESS1 && transaction->reply_known &&
 					    transaction->cvalid == 1 && transaction->s2 != 0;
 		conn->authenticated |= id == NVC_MSG_SUCCESS1;

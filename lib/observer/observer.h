@@ -56,6 +56,7 @@ struct nvc_observed_message {
 	uint16_t id; /* enum nvc_auth_message, or anything else */
 	struct nvc_slice bytes;
 	bool due; /* it is what the transaction awaits */
+	bool late; /* the time of the transaction was over, by the clock: AUTH_Failure1 may be for that alone */
 };
 
 /* Whom the observer tells; all are called from within nvc_observer_open, _bytes and _end.

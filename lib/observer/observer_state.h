@@ -65,7 +65,8 @@ enum nvc_obs_state {
 
 struct nvc_obs_transaction {
 	enum nvc_obs_state state;
-	uint64_t begun;			   /* when AUTH_Negotiate was sent */
+	uint64_t begun; /* when AUTH_Negotiate was sent */
+	bool expired;	/* its time was over: the controller may have dropped it */
 	uint16_t t_ids[NVC_OBS_MAX_T_IDS]; /* of all messages of the host since it was idle */
 	unsigned int num_t_ids;
 	bool t_id_unknown; /* ... one of which could not be read */

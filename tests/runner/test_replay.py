@@ -310,6 +310,36 @@ class Captures(RunnerTest):
         self.assertEqual(status, 0, line)
         self.assertIn("the clock jumps at packet 11", line)
 
+    def jumped(self, path, number, seconds):
+        """jumped copies a pcapng whose clock goes on by `seconds` at packet `number`."""
+        def on(at, block):
+            if at >= number:
+                high, low = struct.unpack_from("<II", block, 12)
+                moved = (high << 32 | low) + seconds * 10**9
+                struct.pack_into("<II", block, 12, moved >> 32, moved & 0xffffffff)
+            return block
+
+        return self.rewritten(path, on)
+
+    def test_a_jump_hides_no_wrong_secret(self):
+        path = self.jumped(os.path.join(ROOT, "captures", "auth-two-way.pcapng"), 14, 2 * 86400)
+        status, line = self.verdict(path, "-S", WRONG_SECRET)
+        self.assertEqual(status, 125, line)
+        self.assertIn("R1 does not verify with the secret given", line)
+
+    def test_refused_when_its_time_was_over(self):
+        (path,) = self.captured("auth.one-way/sha384/ffdhe2048", "--defect", "key-hash-tied")
+        status, line = self.verdict(path, "--reference", "--seed", "1")
+        self.assertEqual(status, 125, line)
+        self.assertIn("has it another secret?", line)
+        reply = 14  # behind the Challenge, before AUTH_Failure1
+        status, line = self.verdict(self.jumped(path, reply, 2 * 86400), "--reference", "--seed", "1")
+        self.assertEqual(status, 125, line)
+        self.assertIn("the clock of the capture does not tell", line)
+        # 130 seconds is no jump: a controller may refuse what comes then.
+        status, line = self.verdict(self.jumped(path, reply, 130), "--reference", "--seed", "1")
+        self.assertEqual(status, 0, line)
+
     def test_nothing_for_us_inside(self):
         (path,) = self.captured("auth.two-way/sha256/null", "--captures", "all")
         status, line = self.verdict(self.rewritten(path, lambda *_: None))

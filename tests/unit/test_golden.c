@@ -331,11 +331,63 @@ START_TEST(begun_in_the_middle)
 }
 END_TEST
 
+/* ---- a clock that jumps ---- */
+
+/* Moves the time of every packet from the `from`th on by two days; times are in nanoseconds or microseconds since 1970. */
+static void jump(uint8_t *pcapng, size_t len, size_t from)
+{
+	size_t num = 0;
+
+	for (size_t at = 0; at + BLOCK_MIN <= len; at += (size_t)nvc_get_le(pcapng + at + 4, 4)) {
+		uint64_t time;
+
+		if (nvc_get_le(pcapng + at, 4) != EPB || num++ < from)
+			continue;
+		time = nvc_get_le(pcapng + at + 12, 4) << 32 | nvc_get_le(pcapng + at + 16, 4);
+		time += UINT64_C(2) * 86400 * 1000000000;
+		nvc_put_le(pcapng + at + 12, time >> 32, 4);
+		nvc_put_le(pcapng + at + 16, time & UINT32_MAX, 4);
+	}
+}
+
+/* Order and contents are judged all the same. */
+START_TEST(clock_jumps)
+{
+	static struct told told, whole;
+	static struct spans spans;
+	const json_t *entry = json_array_get(entries, (size_t)_i);
+	uint8_t *bytes;
+	const size_t len = load(entry, &bytes), num = find_spans(bytes, len, &spans);
+
+	replay(nvc_slice_of(bytes, len), &whole);
+	for (size_t from = 1; from < num; from++) {
+		uint8_t *jumped = malloc(len);
+
+		ck_assert_ptr_nonnull(jumped);
+		memcpy(jumped, bytes, len);
+		jump(jumped, len, from);
+		replay(nvc_slice_of(jumped, len), &told);
+		free(jumped);
+		ck_assert_uint_eq(told.result.clock_jumped, from + 1);
+		ck_assert_msg(told.result.verdict == whole.result.verdict &&
+				      strcmp(told.result.reason, whole.result.reason) == 0,
+			"%s, packet %zu: verdict %d, %s", text(entry, "file"), from + 1,
+			told.result.verdict, told.result.reason);
+		ck_assert_mem_eq(told.result.violations, whole.result.violations,
+			sizeof(whole.result.violations));
+		ck_assert_mem_eq(told.result.responses, whole.result.responses,
+			sizeof(whole.result.responses));
+	}
+	free(bytes);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("golden captures");
-	TCase *core = tcase_create("core"), *hostile[] = {tcase_create("cut"), tcase_create("bent"),
-						    tcase_create("begun in the middle")};
+	TCase *core = tcase_create("core"),
+	      *hostile[] = {tcase_create("cut"), tcase_create("bent"),
+		      tcase_create("begun in the middle"), tcase_create("clock jumps")};
 	json_t *manifest = json_load_file(NVC_CAPTURES "/manifest.json", 0, NULL);
 	SRunner *runner;
 	int failed, num;
@@ -355,6 +407,7 @@ int main(void)
 	tcase_add_loop_test(hostile[0], cut, 0, num);
 	tcase_add_loop_test(hostile[1], bent, 0, num * NUM_BENDS);
 	tcase_add_loop_test(hostile[2], begun_in_the_middle, 0, num);
+	tcase_add_loop_test(hostile[3], clock_jumps, 0, num);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -528,6 +528,37 @@ static void say_term(struct talk *talk, enum nvc_direction direction)
 	say(talk, direction, &pdu);
 }
 
+static void count_due(void *self, const struct nvc_observed_message *message)
+{
+	unsigned int *due = self;
+
+	due[message->late] += message->due;
+}
+
+/* ... but where its messages go on they are judged, whatever the clock says. */
+START_TEST(time_hides_nothing)
+{
+	static const struct plan plan = {.two_way = true, .dhgid = NVC_DH_2048};
+	unsigned int due[2] = {0};
+	struct nvc_observer_sink sink = {.self = due, .message = count_due};
+	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_BOTH);
+	static struct talk talk;
+
+	converse(&talk, &plan);
+	talk.bytes[talk.start[SUCCESS1] + NVC_PDU_DATA_HLEN + 8] = 0; /* RVALID */
+	ck_assert_int_eq(nvc_observer_open(observer, 1, false, 0, ""), NVC_OK);
+	show(observer, 1, &talk, NEGOTIATE_RESP + 1, WHOLE);
+	for (unsigned int i = NEGOTIATE_RESP + 1; i < talk.num; i++)
+		nvc_observer_bytes(observer, 1, talk.direction[i] == NVC_H2C,
+			nvc_slice_of(talk.bytes + talk.start[i], talk.start[i + 1] - talk.start[i]),
+			UINT64_C(121000000000));
+	ck_assert_uint_eq(due[false], 1);
+	ck_assert_uint_eq(due[true], 3);
+	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_132), 1);
+	nvc_observer_free(observer);
+}
+END_TEST
+
 START_TEST(term_req)
 {
 	static const struct plan plan = {.no_auth = true};
@@ -653,6 +684,7 @@ int main(void)
 	tcase_add_test(core, freshness_is_bounded);
 	tcase_add_test(core, fresh_values_have_digests);
 	tcase_add_loop_test(core, time_ends_a_transaction, 0, 3);
+	tcase_add_test(core, time_hides_nothing);
 	tcase_add_test(core, wrong_digests);
 	tcase_add_test(core, bent_host_silences_what_leans_on_it);
 	tcase_add_test(core, failure1_to_a_stray_message);
