@@ -415,6 +415,21 @@ static void on_ended(void *self, struct nvc_tcp_conn *conn, int side, bool reset
 	end_side(flow, side, reset ? "RST" : "FIN", unfinished(flow, side));
 }
 
+static void on_contradicted(void *self, struct nvc_tcp_conn *conn)
+{
+	static const char why[] = "segments contradict each other: bytes were sent again and "
+				  "differ, or two conversations look like one";
+	struct nvc_replay_state *replay = self;
+	struct nvc_flow *flow = conn->user;
+	/* Of a connection that is over nothing is known any more but its ports. */
+	const struct nvc_flow over = {.replay = replay, .conn = conn};
+
+	if (!flow && nvc_ports_have(&over))
+		nvc_replay_cannot_judge(replay, 0, why);
+	else if (flow && flow->kind != NVC_FLOW_FOREIGN && (flow->observed || nvc_ports_have(flow)))
+		nvc_flow_leave_out(flow, why);
+}
+
 /* Nothing of NVMe/TCP was seen on it, but that it was to come. */
 static void tell_handshake(struct nvc_flow *flow)
 {
@@ -454,5 +469,5 @@ static void on_closed(void *self, struct nvc_tcp_conn *conn)
 struct nvc_reassembly_sink nvc_flow_sink(struct nvc_replay_state *replay)
 {
 	return (struct nvc_reassembly_sink){
-		replay, on_opened, on_bytes, on_gap, on_ended, on_closed};
+		replay, on_opened, on_bytes, on_gap, on_ended, on_contradicted, on_closed};
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/history.h"
 #include "capture/scatter.h"
 
 enum {
@@ -21,9 +22,9 @@ struct pending {
 };
 
 struct stream {
-	bool started;
-	uint32_t first; /* sequence number of what was seen first */
-	uint32_t next;	/* sequence number of the byte that is due */
+	bool started, syn; /* ... with its SYN */
+	uint32_t first;	   /* sequence number of what was seen first */
+	uint32_t next;	   /* sequence number of the byte that is due */
 	bool lost, ended;
 	bool fin;
 	uint32_t fin_seq, fin_ack;
@@ -32,6 +33,7 @@ struct stream {
 	unsigned int patience;
 	struct pending *pending;
 	size_t pending_len, num_pending;
+	struct nvc_history_part *history;
 };
 
 struct entry {
@@ -40,11 +42,13 @@ struct entry {
 	struct entry *chain;	     /* of the bucket */
 	struct entry *newer, *older; /* by last segment */
 	bool over;		     /* kept only to know late repetitions */
+	bool contradicted;
 };
 
 struct nvc_reassembly {
 	struct nvc_reassembly_sink sink;
 	struct nvc_scatter scatter;
+	struct nvc_history *history;
 	struct entry *buckets[NUM_BUCKETS];
 	struct entry *newest, *oldest;
 	size_t num_entries, pending_len;
@@ -58,6 +62,11 @@ struct nvc_reassembly *nvc_reassembly_new(const struct nvc_reassembly_sink *sink
 		return NULL;
 	reassembly->sink = *sink;
 	reassembly->scatter = nvc_scatter_new();
+	reassembly->history = nvc_history_new();
+	if (!reassembly->history) {
+		free(reassembly);
+		return NULL;
+	}
 	return reassembly;
 }
 
@@ -177,6 +186,8 @@ static void forget(struct nvc_reassembly *reassembly, struct entry *entry)
 	while (*place != entry)
 		place = &(*place)->chain;
 	*place = entry->chain;
+	for (int side = 0; side < 2; side++)
+		nvc_history_release(&entry->streams[side].history);
 	unlink_use(reassembly, entry);
 	reassembly->num_entries--;
 	free(entry);
@@ -188,6 +199,7 @@ void nvc_reassembly_free(struct nvc_reassembly *reassembly)
 		return;
 	while (reassembly->oldest)
 		forget(reassembly, reassembly->oldest);
+	nvc_history_free(reassembly->history);
 	free(reassembly);
 }
 
@@ -225,6 +237,40 @@ static size_t cost_of(size_t len)
 	return sizeof(struct pending) + len;
 }
 
+/* Says, once for each connection, that its packets do not tell what was received. */
+static void contradict(struct nvc_reassembly *reassembly, struct entry *entry)
+{
+	if (!entry->contradicted)
+		reassembly->sink.contradicted(reassembly->sink.self, &entry->conn);
+	entry->contradicted = true;
+}
+
+/* Holds the bytes of a segment against those that were there before. One byte behind which nothing is new may be the garbage of a
+ * keep-alive (RFC 1122 4.2.3.6). */
+static void compare(struct nvc_reassembly *reassembly, struct entry *entry, int side, uint32_t seq,
+	struct nvc_slice data)
+{
+	const struct stream *stream = &entry->streams[side];
+
+	if (!(data.len == 1 && seq + 1 == stream->next) &&
+		nvc_history_differs(stream->history, seq, data))
+		contradict(reassembly, entry);
+}
+
+/* A side that has ended sends nothing but what it has sent. */
+static void take_late(struct nvc_reassembly *reassembly, struct entry *entry, int side,
+	const struct nvc_segment *segment)
+{
+	const struct stream *stream = &entry->streams[side];
+	const uint32_t end = segment->seq + (uint32_t)segment->payload.len;
+
+	if (stream->lost || !segment->payload.len)
+		return;
+	compare(reassembly, entry, side, segment->seq, segment->payload);
+	if (stream->fin && (int32_t)(end - stream->fin_seq) > 0)
+		contradict(reassembly, entry);
+}
+
 /* Hands over what of `data` at `seq` has not been seen yet. */
 static void deliver(struct nvc_reassembly *reassembly, struct entry *entry, int side, uint32_t seq,
 	struct nvc_slice data, size_t missing)
@@ -232,8 +278,10 @@ static void deliver(struct nvc_reassembly *reassembly, struct entry *entry, int 
 	struct stream *stream = &entry->streams[side];
 	const size_t known = stream->next - seq, whole = data.len + missing;
 
+	compare(reassembly, entry, side, seq, nvc_slice_sub(data, 0, known));
 	if (known < data.len) {
 		data = nvc_slice_sub(data, known, data.len);
+		nvc_history_add(reassembly->history, &stream->history, stream->next, data);
 		stream->next += (uint32_t)data.len;
 		reassembly->sink.bytes(reassembly->sink.self, &entry->conn, side, data);
 	}
@@ -288,8 +336,11 @@ static enum nvc_result keep(struct nvc_reassembly *reassembly, struct entry *ent
 	}
 	while (*place && (int32_t)((*place)->seq - segment->seq) < 0)
 		place = &(*place)->next;
-	if (*place && (*place)->seq == segment->seq && (*place)->len >= data.len)
+	if (*place && (*place)->seq == segment->seq && (*place)->len >= data.len) {
+		if (data.len && memcmp((*place)->data, data.data, data.len) != 0)
+			contradict(reassembly, entry);
 		return NVC_OK;
+	}
 	kept = malloc(cost_of(data.len));
 	if (!kept)
 		return NVC_E_NO_MEMORY;
@@ -340,10 +391,16 @@ static enum nvc_result take_payload(struct nvc_reassembly *reassembly, struct en
 	struct stream *stream = &entry->streams[side];
 	const int32_t ahead = (int32_t)(segment->seq - stream->next);
 
-	if (stream->lost || stream->ended || ahead > FARTHEST || ahead < -FARTHEST)
+	if (stream->lost || segment->payload.len + segment->missing == 0)
 		return NVC_OK;
-	if (segment->payload.len + segment->missing == 0)
+	if (stream->ended) {
+		take_late(reassembly, entry, side, segment);
 		return NVC_OK;
+	}
+	if (ahead > FARTHEST || ahead < -FARTHEST) {
+		contradict(reassembly, entry);
+		return NVC_OK;
+	}
 	if (ahead > 0 || ((segment->flags & NVC_TCP_ACK) && !is_due(entry, side, segment->ack)))
 		return keep(reassembly, entry, side, segment);
 	deliver(reassembly, entry, side, segment->seq, segment->payload, segment->missing);
@@ -356,17 +413,18 @@ static void start(struct stream *stream, uint32_t seq, bool syn)
 	if (stream->started)
 		return;
 	stream->started = true;
+	stream->syn = syn;
 	stream->first = seq;
 	stream->next = syn ? seq + 1 : seq;
 }
 
-/* Whether a SYN begins another connection between the same ends. */
+/* Whether a SYN begins another connection between the same ends; it may also come late, behind what it begins. */
 static bool is_new_life(const struct entry *entry, int side, const struct nvc_segment *segment)
 {
 	const struct stream *stream = &entry->streams[side];
 
 	return (segment->flags & NVC_TCP_SYN) && !(segment->flags & NVC_TCP_ACK) &&
-	       stream->started && stream->first != segment->seq;
+	       stream->started && stream->first != segment->seq + (stream->syn ? 0 : 1);
 }
 
 static void take_fin(struct nvc_reassembly *reassembly, struct entry *entry, int side)
@@ -419,8 +477,10 @@ enum nvc_result nvc_reassembly_segment(
 		forget(reassembly, entry);
 		entry = NULL;
 	}
-	if (entry && entry->over)
+	if (entry && entry->over) {
+		take_late(reassembly, entry, side, segment);
 		return NVC_OK;
+	}
 	if (!entry) {
 		if (!(segment->flags & NVC_TCP_SYN) && !segment->payload.len)
 			return NVC_OK;

@@ -31,6 +31,9 @@ struct nvc_reassembly_sink {
 	/* Nothing more will be told of what `side` sent. */
 	void (*gap)(void *self, struct nvc_tcp_conn *conn, int side, const char *why);
 	void (*ended)(void *self, struct nvc_tcp_conn *conn, int side, bool reset);
+	/* Bytes were sent again and differ, or were sent behind a FIN: what the receiver took cannot be told. Once for each connection,
+	 * also after `closed`. */
+	void (*contradicted)(void *self, struct nvc_tcp_conn *conn);
 	/* `conn` is forgotten: `user` has to be freed. */
 	void (*closed)(void *self, struct nvc_tcp_conn *conn);
 };

@@ -61,6 +61,13 @@ static void on_ended(void *self, struct nvc_tcp_conn *conn, int side, bool reset
 	told->ended = true;
 }
 
+/* A FIN may be anywhere, so that bytes behind it are no wonder. */
+static void on_contradicted(void *self, struct nvc_tcp_conn *conn)
+{
+	(void)conn;
+	FUZZ_CHECK(((struct world *)self)->num > 0);
+}
+
 static void on_closed(void *self, struct nvc_tcp_conn *conn)
 {
 	struct told *told = conn->user;
@@ -120,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct world world;
 	const struct nvc_reassembly_sink sink = {
-		&world, on_opened, on_bytes, on_gap, on_ended, on_closed};
+		&world, on_opened, on_bytes, on_gap, on_ended, on_contradicted, on_closed};
 	struct nvc_reader in = nvc_reader_of(nvc_slice_of(data, size));
 	struct nvc_reassembly *reassembly;
 

@@ -61,7 +61,7 @@ START_TEST(bytes_come_out_as_they_went_in)
 {
 	static struct collected got, want;
 	const struct nvc_reassembly_sink sink = {
-		&got, no_open, collect, no_gap, count_end, no_close};
+		&got, no_open, collect, no_gap, count_end, no_close, no_close};
 	struct nvc_reassembly *reassembly = nvc_reassembly_new(&sink);
 	struct nvc_segment segment;
 
@@ -610,7 +610,7 @@ START_TEST(many_connections_are_bounded)
 	enum { NUM = NVC_REASSEMBLY_MAX_CONNECTIONS + 1000 };
 	unsigned int gaps = 0;
 	const struct nvc_reassembly_sink sink = {
-		&gaps, ignore_conn, ignore_bytes, ignore_gap, ignore_end, ignore_conn};
+		&gaps, ignore_conn, ignore_bytes, ignore_gap, ignore_end, ignore_conn, ignore_conn};
 	struct nvc_reassembly *reassembly = nvc_reassembly_new(&sink);
 	struct nvc_segment segment = {.flags = NVC_TCP_SYN, .ends = ends_of(false)};
 
