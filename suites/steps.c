@@ -258,13 +258,9 @@ static void judge_status(
 			"%s: status %03Xh %s", what, status, nvc_status_name(status));
 }
 
-void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command,
-	struct codes statuses)
+static void expect_command(struct test *t, enum req_id req, struct nvc_queue *queue,
+	const char *name, const struct nvc_command *submit, struct codes statuses)
 {
-	const struct command_row *row = &commands[command];
-	const struct nvc_command submit = {.layout = row->layout,
-		.fields = fields_of(row),
-		.in_len = command == CMD_READ ? test_block_len(t) : row->in_len};
 	struct nvc_completion done = {0};
 	struct nvc_error err = {0};
 	char expected[256];
@@ -273,13 +269,37 @@ void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enu
 	if (!test_running(t))
 		return;
 	test_watch(t, queue);
-	test_step(t, "%s", row->name);
-	result = nvc_queue_do(queue, &submit, &done, &err);
+	test_step(t, "%s", name);
+	result = nvc_queue_do(queue, submit, &done, &err);
 	if (result == NVC_OK)
-		judge_status(t, req, row->name, done.status, statuses);
+		judge_status(t, req, name, done.status, statuses);
 	else
 		unanswered(t, req, nvc_queue_info(queue)->host,
 			statuses_text(statuses, expected, sizeof(expected)), result, err.text);
+}
+
+void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command,
+	struct codes statuses)
+{
+	const struct command_row *row = &commands[command];
+	const struct nvc_command submit = {.layout = row->layout,
+		.fields = fields_of(row),
+		.in_len = command == CMD_READ ? test_block_len(t) : row->in_len};
+
+	expect_command(t, req, queue, row->name, &submit, statuses);
+}
+
+void expect_property_set(struct test *t, enum req_id req, struct nvc_queue *queue, uint32_t ofst,
+	uint32_t value, struct codes statuses)
+{
+	const struct nvc_cmd_property fields = {.head.opc = NVC_OPC_FABRICS,
+		.fctype = NVC_FCTYPE_PROPERTY_SET,
+		.ofst = ofst,
+		.value = value};
+	const struct nvc_command submit = {
+		.layout = &nvc_cmd_property_set_layout, .fields = &fields};
+
+	expect_command(t, req, queue, "Property Set", &submit, statuses);
 }
 
 void expect_auth_status(

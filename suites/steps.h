@@ -121,6 +121,9 @@ enum command {
 /* expect_status sends `command` and judges its status to be one of `statuses`. */
 void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enum command command,
 	struct codes statuses);
+/* expect_property_set writes `value` to the 4-byte property at `ofst` and judges the status to be one of `statuses`. */
+void expect_property_set(struct test *t, enum req_id req, struct nvc_queue *queue, uint32_t ofst,
+	uint32_t value, struct codes statuses);
 /* expect_io judges that I/O queue `qid` comes up beside `admin`, in clear or over TLS under `psk`, and serves a command. */
 struct nvc_queue *expect_io(struct test *t, enum req_id req, struct nvc_queue *admin, uint16_t qid,
 	const struct nvc_tls_psk *psk);

@@ -369,8 +369,11 @@ static size_t save_step(struct saving *saving, size_t place)
 
 	if (step->kind == NVC_SCRIPT_OPEN)
 		return save_open(saving, place);
-	if (saving->unsaid[step->conn])
+	if (saving->unsaid[step->conn]) {
+		if (step->kind == NVC_SCRIPT_COMMAND)
+			left_out(saving, step);
 		return place + 1;
+	}
 	if (is_command(step, step->conn, NVC_FCTYPE_AUTH_SEND) && step->is_message &&
 		step->message.id == NVC_MSG_NEGOTIATE) {
 		whole = find_whole(saving, place);

@@ -347,6 +347,13 @@ static const char *known_command(const struct nvc_script_step *command, bool io_
 	return command->sqe[0] == NVC_ADMIN_KEEP_ALIVE ? "CMD_KEEP_ALIVE" : NULL;
 }
 
+/* Whether a Property Set writes 4 bytes and is nothing but that. */
+static bool sets_property(const struct nvc_script_step *command)
+{
+	return command->sqe[0] == NVC_OPC_FABRICS && command->sqe[4] == NVC_FCTYPE_PROPERTY_SET &&
+	       command->sqe[40] == 0 && nvc_get_le(command->sqe + 52, 4) == 0;
+}
+
 void write_command(struct saving *saving, const struct nvc_script_step *command, uint16_t status,
 	enum req_id req)
 {
@@ -354,15 +361,20 @@ void write_command(struct saving *saving, const struct nvc_script_step *command,
 	const char *known = known_command(command, saving->re->script->conns[q].qid != 0);
 
 	saving->used[q] = true;
+	/* A write that shuts down has EN set too. */
 	if (is_property(command, NVC_FCTYPE_PROPERTY_SET, NVC_PROP_CC) && status == 0 &&
-		(command->sqe[48] & 1)) {
+		nvc_get_le(command->sqe + 48, 8) == NVC_CC_ENABLE) {
 		fprintf(saving->out, "\tenable(t, q%u);\n", q);
 		return;
 	}
 	/* enable reads CAP itself */
 	if (is_property(command, NVC_FCTYPE_PROPERTY_GET, NVC_PROP_CAP) && status == 0)
 		return;
-	if (!known)
+	if (sets_property(command))
+		judged(saving, req, "expect_property_set", "q%u, 0x%02x, 0x%08x, CODES(0x%03x)", q,
+			(unsigned int)nvc_get_le(command->sqe + 44, 4),
+			(unsigned int)nvc_get_le(command->sqe + 48, 4), status);
+	else if (!known)
 		left_out(saving, command);
 	else
 		judged(saving, req, "expect_status", "q%u, %s, CODES(0x%03x)", q, known, status);
@@ -469,6 +481,9 @@ void write_case(struct saving *saving, FILE *out, const char *path, const char *
 	fprintf(out, "/* SPDX-License-Identifier: BSD-3-Clause */\n/* What the host of ");
 	write_text(out, base);
 	fprintf(out, " did, as a case (nvme-conform replay --save-case). */\n");
+	if (saving->num_left_out)
+		fprintf(out, "/* %u of its steps are only comments here. */\n",
+			saving->num_left_out);
 	fprintf(out, "#include \"suites/%s.h\"\n\n", saving->pdu_steps ? "pdu_steps" : "steps");
 	fprintf(out,
 		"CASE(captured_%s, .id = \"captured.%s\",\n\t.title = \"The target answers as "

@@ -156,6 +156,19 @@ class Reenacting(RunnerTest):
         done = self.real("replay", os.path.join(CAPTURES, "manifest.json"), "--against", "reference")
         self.assertEqual(done.returncode, 2, done.stderr)
 
+    def test_a_saved_case_says_each_write_of_cc(self):
+        source = self.path("case.c")
+        done = self.real("replay", os.path.join(CAPTURES, "linux-host-two-way.pcapng"), "--against", "reference", "--save-case", source)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(source, encoding="ascii") as file:
+            text = file.read()
+        # CC as the host wrote it: disabled, enabled, and the shutdown, in which EN is set as well
+        self.assertEqual(re.findall(r"enable\(t|0x00[0-9a-f]{6}", text), ["0x00460000", "enable(t", "0x00464001"])
+        comments = text.count("is not said here")
+        self.assertGreater(comments, 0)
+        self.assertIn(f"/* {comments} of its steps are only comments here. */", text.splitlines())
+        self.assertIn(f"{comments} steps are only comments", done.stdout)
+
     def test_existing_file_is_kept(self):
         kept = self.path("kept.c")
         with open(kept, "w", encoding="ascii") as file:
@@ -196,7 +209,7 @@ class SavedCases(RunnerTest):
 
     def test_they_pass_and_fail_under_their_defect(self):
         defects = {"second-replacement-refused": "free-sq-on-success", "s1-is-zero": "s1-zero", "c1-repeats": "c1-static"}
-        clean = ["auth-two-way", "concat-three-replacements", "failure1", "failure2", "linux-host-reference"]
+        clean = ["auth-two-way", "concat-three-replacements", "failure1", "failure2", "linux-host-reference", "linux-host-two-way"]
         engine = self.engine_with([f"{name}.pcapng" for name in [*clean, *defects]])
         env = {"NVME_CONFORM_ENGINE": engine}
         done = self.invoke("run", "captured.*", "--seed", "3", "--output-dir", self.path("clean"), env=env)
