@@ -7,6 +7,7 @@
 
 #include "harness/engine/capture_out.h"
 #include "harness/engine/events.h"
+#include "harness/engine/pace.h"
 
 /* Where the last step began, and when the case did. One case per process, so these may be static. */
 static struct {
@@ -139,7 +140,10 @@ bool evidence_open(struct test *t)
 
 	memset(&now, 0, sizeof(now));
 	t->observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
-	return t->observer != NULL;
+	if (!t->observer)
+		return false;
+	nvc_observer_bear(t->observer, pace_wait(t->run, 0));
+	return true;
 }
 
 void evidence_close(struct test *t)
@@ -185,13 +189,23 @@ static void on_end(void *self, uint32_t connection, bool h2c, enum nvc_end how, 
 	nvc_observer_end(tap->t->observer, tap->base + connection, h2c, nvc_end_name(how), time);
 }
 
+static void on_wait(void *self, uint32_t connection, uint64_t time)
+{
+	struct host_tap *tap = self;
+
+	nvc_observer_waited(tap->t->observer, tap->base + connection, time);
+}
+
 void evidence_attach(struct test *t, struct nvc_host *host)
 {
 	struct host_tap *tap = &taps[host - t->hosts];
 
 	*tap = (struct host_tap){t, (unsigned int)(host - t->hosts) * HOST_STRIDE};
-	host->observer = (struct nvc_host_observer){
-		.self = tap, .opened = on_open, .bytes = on_bytes, .ended = on_end};
+	host->observer = (struct nvc_host_observer){.self = tap,
+		.opened = on_open,
+		.bytes = on_bytes,
+		.ended = on_end,
+		.waited = on_wait};
 	capture_attach(host, (unsigned int)(host - t->hosts));
 }
 

@@ -174,6 +174,13 @@ static void on_end(void *self, uint32_t connection, bool h2c, enum nvc_end how, 
 		actor->reenact->observer, actor->base + connection, h2c, nvc_end_name(how), time);
 }
 
+static void on_wait(void *self, uint32_t connection, uint64_t time)
+{
+	const struct actor *actor = self;
+
+	nvc_observer_waited(actor->reenact->observer, actor->base + connection, time);
+}
+
 /* ---- who acts ---- */
 
 /* How well what an identity is fixed to fits what the host of the capture was seen to use. */
@@ -250,8 +257,11 @@ static void set_up_actor(struct reenact *re, struct actor *actor, int identity)
 			(struct nvc_address){profile->addr, ports[kind][0] ? ports[kind] : NULL};
 	probe_act_as(host, profile, &profile->hosts[identity]);
 	host->timeout = re->timeout;
-	host->observer = (struct nvc_host_observer){
-		.self = actor, .opened = on_open, .bytes = on_bytes, .ended = on_end};
+	host->observer = (struct nvc_host_observer){.self = actor,
+		.opened = on_open,
+		.bytes = on_bytes,
+		.ended = on_end,
+		.waited = on_wait};
 }
 
 /* One actor for each host of the capture; a host that the target refused stays the stranger it was. */

@@ -219,8 +219,10 @@ static void end_side(struct nvc_flow *flow, int side, const char *how, const cha
 	if (flow->ended[side])
 		return;
 	flow->ended[side] = true;
-	if (flow->observed)
+	if (flow->observed) {
+		nvc_observer_waited(replay->observer, flow->id, replay->time);
 		nvc_observer_end(replay->observer, flow->id, side == flow->host, how, replay->time);
+	}
 	if (!inside)
 		return;
 	snprintf(
@@ -459,8 +461,10 @@ static void on_closed(void *self, struct nvc_tcp_conn *conn)
 	if (flow->kind == NVC_FLOW_UNKNOWN && flow->head_len && !nvc_ports_have(flow))
 		nvc_ports_pass_over(flow);
 	nvc_check_closed(flow);
-	if (flow->observed)
+	if (flow->observed) {
+		nvc_observer_waited(replay->observer, flow->id, replay->time);
 		nvc_observer_forget(replay->observer, flow->id);
+	}
 	nvc_tls13_free(flow->tls);
 	free(flow);
 	conn->user = NULL;

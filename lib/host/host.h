@@ -17,6 +17,8 @@ struct nvc_host_observer {
 	void (*bytes)(
 		void *self, uint32_t connection, bool h2c, struct nvc_slice bytes, uint64_t time);
 	void (*ended)(void *self, uint32_t connection, bool h2c, enum nvc_end how, uint64_t time);
+	/* Bytes of the controller were waited for, and neither they nor its end have come. */
+	void (*waited)(void *self, uint32_t connection, uint64_t time);
 };
 
 /* Somebody who sees the bytes of the network (under TLS: its records) of every connection, also of one whose TLS handshake

@@ -27,6 +27,15 @@ static void observe_end(void *self, bool h2c, enum nvc_end how, uint64_t time)
 		observer->ended(observer->self, queue->info.connection, h2c, how, time);
 }
 
+static void observe_wait(void *self, uint64_t time)
+{
+	const struct nvc_queue *queue = self;
+	const struct nvc_host_observer *observer = &queue->host->observer;
+
+	if (observer->waited != NULL)
+		observer->waited(observer->self, queue->info.connection, time);
+}
+
 static void network_bytes(void *self, bool h2c, struct nvc_slice bytes, uint64_t time)
 {
 	const struct nvc_queue *queue = self;
@@ -48,7 +57,7 @@ static bool tap_network(
 	struct nvc_queue *queue, const struct nvc_stream *lowest, const struct nvc_address *to)
 {
 	struct nvc_host *host = queue->host;
-	const struct nvc_tap tap = {queue, network_bytes, network_end};
+	const struct nvc_tap tap = {queue, network_bytes, network_end, NULL};
 
 	if (host->network.opened == NULL)
 		return true;
@@ -120,7 +129,7 @@ static enum nvc_result connect_stream(
 	const struct nvc_fault_plan *whole = options->fault != NULL ? options->fault : &host->fault;
 	const struct nvc_fault_plan plan = below(*whole, tls);
 	const uint64_t deadline = nvc_queue_deadline(queue, 0);
-	const struct nvc_tap tap = {queue, observe_bytes, observe_end};
+	const struct nvc_tap tap = {queue, observe_bytes, observe_end, observe_wait};
 	const struct nvc_stream *lowest;
 	enum nvc_result result;
 

@@ -70,8 +70,11 @@ static const enum req_id checks[] = {
 	REQ_C_160,
 	REQ_C_161,
 	REQ_C_171,
+	REQ_C_172,
+	REQ_C_174,
 	REQ_C_190,
 	REQ_C_195,
+	REQ_C_203,
 	REQ_C_205,
 	REQ_C_210,
 	REQ_H_01,
@@ -91,7 +94,10 @@ static const enum req_id checks[] = {
 	REQ_H_31,
 	REQ_H_32,
 	REQ_H_33,
+	REQ_H_58,
 	REQ_N_003,
+	REQ_N_027,
+	REQ_N_028,
 };
 
 enum req_id nvc_observer_checks(size_t index)

@@ -347,6 +347,30 @@ static size_t judge_message(
 	return 0;
 }
 
+void nvc_obs_still_open(struct nvc_obs_conn *conn, uint64_t time)
+{
+	const uint64_t bound = conn->observer->end_bound;
+
+	if (conn->failed && time - conn->failed_at >= bound)
+		nvc_obs_violated(conn, REQ_C_172,
+			"the end of the connection within 30 s of AUTH_Failure1",
+			"open %llu s after it",
+			(unsigned long long)((time - conn->failed_at) / UINT64_C(1000000000)));
+}
+
+/* One outside a transaction refuses nothing, and leaves the queue as it was. */
+static void take_failure1(struct nvc_obs_conn *conn)
+{
+	const struct nvc_obs_transaction *transaction = &conn->transaction;
+
+	if (conn->failed || transaction->state == NVC_OBS_UNKNOWN ||
+		(transaction->state == NVC_OBS_IDLE && !transaction->strayed))
+		return;
+	conn->failed = true;
+	conn->denied = conn->authenticated;
+	conn->failed_at = conn->observer->now;
+}
+
 void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_command *command)
 {
 	struct nvc_obs_transaction *transaction = &conn->transaction;
@@ -371,6 +395,8 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 	if (id == NVC_MSG_CHALLENGE) {
 		transaction->state = NVC_OBS_CHALLENGED;
 	} else if (id == NVC_MSG_SUCCESS1 || id == NVC_MSG_FAILURE1) {
+		if (id == NVC_MSG_FAILURE1)
+			take_failure1(conn);
 		transaction->state = NVC_OBS_IDLE;
 		transaction->expired = transaction->strayed = false;
 		transaction->success2_due = id == NVC_MSG_SUCCESS1 && transaction->reply_known &&
@@ -378,5 +404,7 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 		conn->authenticated |= id == NVC_MSG_SUCCESS1;
 		conn->replaced |= id == NVC_MSG_SUCCESS1 && conn->tls &&
 				  transaction->sc_c == NVC_SC_C_REPLACETLSPSK;
+		conn->concatenated |= id == NVC_MSG_SUCCESS1 && !conn->tls &&
+				      transaction->sc_c == NVC_SC_C_NEWTLSPSK;
 	}
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* DH-HMAC-CHAP_Challenge (Base 2.2, 8.3.4.5; docs/protocol.md 3.3). */
-#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/dh.h"
@@ -62,87 +61,13 @@ static bool judge_choice(struct nvc_obs_conn *conn, uint8_t hash_id, uint8_t dhg
 	return false;
 }
 
-static bool remember(struct nvc_observer *observer, const struct nvc_obs_challenge *challenge)
-{
-	if (observer->num_challenges < NVC_OBSERVER_MAX_CHALLENGES &&
-		observer->num_challenges == observer->cap_challenges) {
-		size_t cap = observer->cap_challenges ? 2 * observer->cap_challenges : 16;
-		struct nvc_obs_challenge *grown =
-			realloc(observer->challenges, cap * sizeof(*grown));
-
-		if (!grown)
-			return false;
-		observer->challenges = grown;
-		observer->cap_challenges = cap;
-	}
-	if (observer->num_challenges < NVC_OBSERVER_MAX_CHALLENGES) {
-		observer->challenges[observer->num_challenges++] = *challenge;
-		return true;
-	}
-	observer->challenges[observer->next_challenge] = *challenge;
-	observer->next_challenge = (observer->next_challenge + 1) % NVC_OBSERVER_MAX_CHALLENGES;
-	return true;
-}
-
-/* Tells the sink of a value by a digest of its kind and its bytes. */
-static void tell_fresh(const struct nvc_obs_conn *conn, enum req_id req, struct nvc_slice whose,
-	struct nvc_slice value)
-{
-	const struct nvc_observer *observer = conn->observer;
-	const struct nvc_slice parts[] = {nvc_slice_str(nvc_requirement(req)->id), whose, value};
-	struct nvc_secret digest = {.len = 0};
-
-	if (observer->sink.fresh && nvc_hash_parts(NVC_HASH_SHA256, parts, 3, &digest) == NVC_OK)
-		observer->sink.fresh(
-			observer->sink.self, req, digest.data, observer->packets, conn->id);
-}
-
-static void tell_values(const struct nvc_obs_conn *conn, const struct nvc_challenge *challenge)
-{
-	const struct nvc_slice nobody = {NULL, 0};
-	uint8_t pair[8], s1[4];
-
-	nvc_put_le(pair, conn->pair, sizeof(pair));
-	nvc_put_le(s1, challenge->seqnum, sizeof(s1));
-	tell_fresh(conn, REQ_C_124, nobody, challenge->cval);
-	if (challenge->seqnum)
-		tell_fresh(conn, REQ_C_123, NVC_SLICE(pair), NVC_SLICE(s1));
-	if (challenge->dhval.len)
-		tell_fresh(conn, REQ_C_127, nobody, challenge->dhval);
-}
-
-/* S1 must move on with each transaction of a pair; a value that came before cannot have. */
-static void judge_freshness(struct nvc_obs_conn *conn, const struct nvc_challenge *challenge)
-{
-	struct nvc_observer *observer = conn->observer;
-	struct nvc_obs_challenge now = {.pair = conn->pair, .s1 = challenge->seqnum};
-	bool c1_again = false, s1_again = false;
-
-	memcpy(now.c1, challenge->cval.data, NVC_OBS_CHALLENGE_KEY);
-	for (size_t i = 0; i < observer->num_challenges; i++) {
-		const struct nvc_obs_challenge *before = &observer->challenges[i];
-
-		c1_again |= memcmp(before->c1, now.c1, sizeof(now.c1)) == 0;
-		s1_again |= before->pair == now.pair && before->s1 == now.s1;
-	}
-	if (c1_again)
-		nvc_obs_violated(conn, REQ_C_124, "a C1 that was not used before",
-			"the C1 of an earlier Challenge");
-	if (s1_again && now.s1 != 0)
-		nvc_obs_violated(conn, REQ_C_123, "an S1 that moves on",
-			"S1 %u of an earlier Challenge to this host", now.s1);
-	if (!remember(observer, &now))
-		nvc_obs_host_is_bent(conn, "out of memory");
-}
-
 static void judge_values(struct nvc_obs_conn *conn, const struct nvc_challenge *challenge)
 {
 	enum nvc_dh_check check;
 
 	if (challenge->seqnum == 0)
 		nvc_obs_violated(conn, REQ_C_122, "S1 other than 0", "S1 0");
-	judge_freshness(conn, challenge);
-	tell_values(conn, challenge);
+	nvc_obs_fresh_challenge(conn, challenge);
 	if (challenge->dhgid == NVC_DH_NULL)
 		return;
 	check = nvc_dh_check_public(challenge->dhgid, challenge->dhval);

@@ -6,7 +6,8 @@
 #include "observer/observer_state.h"
 
 enum {
-	OPC_DIRECTION = 3, /* bits 1:0 of OPC and FCTYPE: 1 to the controller, 2 to the host */
+	OPC_DIRECTION = 3, /* bits 1:0 of OPC and FCTYPE */
+	OPC_TO_CONTROLLER = 1,
 	OPC_TO_HOST = 2,
 	SQHD_NO_FLOW_CONTROL = 0xffff,
 	MIN_RESERVED_CNTLID = 0xfff0,
@@ -186,6 +187,8 @@ void nvc_obs_command_sent(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 	command->sgl_id = cmd.head.sgl_id;
 	command->sgl_len = cmd.head.sgl_len;
 	command->after_term = conn->h2c_term;
+	command->after_failure = conn->failed;
+	command->sent = conn->observer->now;
 	command->packet = conn->observer->packets;
 	if (nvc_obs_is_fabrics(command, NVC_FCTYPE_CONNECT))
 		take_connect(command, pdu, conn->observer->sink.connected != NULL);
@@ -197,7 +200,14 @@ void nvc_obs_h2c_data(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 {
 	struct nvc_obs_command *command = nvc_obs_find(conn, pdu->xfer.cccid);
 
-	if (!command || !nvc_obs_is_fabrics(command, NVC_FCTYPE_AUTH_SEND))
+	if (!command)
+		return;
+	command->given += pdu->data.len;
+	if (command->given >= command->asked)
+		command->r2ts = 0; /* also where LAST_PDU is missing */
+	else if (pdu->ch.flags & NVC_FLAG_LAST && command->r2ts > 0)
+		command->r2ts--;
+	if (!nvc_obs_is_fabrics(command, NVC_FCTYPE_AUTH_SEND))
 		return;
 	command->packet = conn->observer->packets;
 	command->message_bad |= pdu->ddgst_wrong;
@@ -215,16 +225,24 @@ void nvc_obs_keep_data(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 	keep(command, pdu->xfer.offset, pdu->data);
 }
 
-/* The bytes the host made room for; the larger one where a tester let AL and the SGL differ. */
+static uint8_t code_of(const struct nvc_obs_command *command)
+{
+	return command->opc == NVC_OPC_FABRICS ? command->fctype : command->opc;
+}
+
+/* The bytes of data of a command; the larger number where a tester let its length field and the SGL differ. */
+static uint64_t length_of(const struct nvc_obs_command *command)
+{
+	return is_auth(command) && command->auth.length > command->sgl_len ? command->auth.length
+									   : command->sgl_len;
+}
+
+/* The bytes the host made room for. */
 static uint64_t room_of(const struct nvc_obs_command *command)
 {
-	uint8_t code = command->opc == NVC_OPC_FABRICS ? command->fctype : command->opc;
-	bool receive = nvc_obs_is_fabrics(command, NVC_FCTYPE_AUTH_RECEIVE);
-
-	if ((code & OPC_DIRECTION) != OPC_TO_HOST)
+	if ((code_of(command) & OPC_DIRECTION) != OPC_TO_HOST)
 		return 0;
-	return receive && command->auth.length > command->sgl_len ? command->auth.length
-								  : command->sgl_len;
+	return length_of(command);
 }
 
 /* Takes what the end of an Authentication Send or Receive means. */
@@ -268,6 +286,18 @@ static void tell_connected(
 		sink->connected(sink->self, &connect);
 }
 
+/* The specifications do not forbid it in so many words. */
+static void judge_channel(struct nvc_obs_conn *conn)
+{
+	const struct nvc_obs_conn *admin =
+		conn->qid != 0 && !conn->tls ? nvc_obs_tls_admin(conn) : NULL;
+
+	if (admin)
+		nvc_obs_violated(conn, REQ_C_203, "a refusal, as the admin queue is over TLS",
+			"I/O queue %u of CNTLID %u in clear, its admin queue is connection %u",
+			conn->qid, conn->cntlid, admin->id);
+}
+
 static void connected(
 	struct nvc_obs_conn *conn, const struct nvc_obs_command *command, const struct nvc_cqe *cqe)
 {
@@ -289,6 +319,8 @@ static void connected(
 		command->connect.cattr & NVC_CATTR_DISSQFC && cqe->sqhd == SQHD_NO_FLOW_CONTROL;
 	conn->authreq = dw0 & (NVC_CONNECT_ATR | NVC_CONNECT_ASCR);
 	conn->pair = command->connect.pair;
+	conn->cntlid = (uint16_t)dw0;
+	judge_channel(conn);
 	note_kato(conn->observer, command->connect.kato);
 	tell_connected(conn, command, (uint16_t)dw0);
 }
@@ -307,6 +339,8 @@ static void end_command(
 		nvc_obs_violated(conn, REQ_C_037, "LAST_PDU in the last C2HData",
 			"%llu bytes for CID %u without LAST_PDU",
 			(unsigned long long)command->received, command->cid);
+	if (command->after_failure)
+		nvc_obs_still_open(conn, command->sent);
 	nvc_obs_status(conn, command, status);
 	if (status == NVC_SC_SUCCESS && cqe && nvc_obs_is_fabrics(command, NVC_FCTYPE_CONNECT))
 		connected(conn, command, cqe);
@@ -315,11 +349,11 @@ static void end_command(
 	forget_command(conn, command);
 }
 
-static void unknown_cid(struct nvc_obs_conn *conn, uint16_t cid)
+static void unknown_cid(struct nvc_obs_conn *conn, enum req_id req, uint16_t cid)
 {
 	/* A controller may refuse a command by its SQE, before the data that PLEN promises has come. */
 	if (!conn->host_bent && conn->streams[NVC_H2C].len == 0)
-		nvc_obs_violated(conn, REQ_C_068, "the CID of an outstanding command",
+		nvc_obs_violated(conn, req, "the CID of an outstanding command",
 			"CID %u, which is not outstanding", cid);
 	/* Which command this answers cannot be told, so those outstanding cannot be followed. */
 	nvc_obs_host_is_bent(conn, "answer to no command");
@@ -340,7 +374,7 @@ void nvc_obs_c2h_data(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 			"SUCCESS, LAST_PDU %d, SQ flow control %s", last,
 			conn->flow_off ? "off" : "on");
 	if (!command) {
-		unknown_cid(conn, pdu->xfer.cccid);
+		unknown_cid(conn, REQ_C_068, pdu->xfer.cccid);
 		return;
 	}
 	if (command->last)
@@ -362,16 +396,47 @@ void nvc_obs_c2h_data(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 		end_command(conn, command, NULL);
 }
 
+/* Only SGLs that say where the data is; others are refused, which is not judged here. */
+static bool judge_asked(struct nvc_obs_conn *conn, const struct nvc_obs_command *command)
+{
+	const char *why = NULL;
+
+	if (!(code_of(command) & OPC_TO_CONTROLLER))
+		why = "which has no data for the controller";
+	else if (command->sgl_id == NVC_SGL_IN_CAPSULE)
+		why = "whose data is in the capsule";
+	if (why)
+		nvc_obs_violated(conn, REQ_N_027, "R2T for data that the host sends by R2T",
+			"R2T for CID %u, %s", command->cid, why);
+	return !why && command->sgl_id == NVC_SGL_TRANSPORT;
+}
+
 void nvc_obs_r2t(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 {
-	const struct nvc_obs_command *command = nvc_obs_find(conn, pdu->xfer.cccid);
+	struct nvc_obs_command *command = nvc_obs_find(conn, pdu->xfer.cccid);
+	uint64_t begin = pdu->xfer.offset, end = begin + pdu->xfer.length;
+	enum req_id req;
 
-	if (!command || !nvc_obs_is_fabrics(command, NVC_FCTYPE_AUTH_SEND) ||
-		command->auth.length != command->sgl_len)
+	if (!command) {
+		unknown_cid(conn, REQ_N_027, pdu->xfer.cccid);
 		return;
-	if ((uint64_t)pdu->xfer.offset + pdu->xfer.length > command->auth.length)
-		nvc_obs_violated(conn, REQ_C_029, "an R2T within TL", "R2TO %u, R2TL %u, TL %u",
-			pdu->xfer.offset, pdu->xfer.length, command->auth.length);
+	}
+	if (!judge_asked(conn, command))
+		return;
+	req = nvc_obs_is_fabrics(command, NVC_FCTYPE_AUTH_SEND) ? REQ_C_029 : REQ_N_027;
+	if (end > length_of(command))
+		nvc_obs_violated(conn, req, "an R2T within the data of the command",
+			"R2TO %u, R2TL %u, length %llu", pdu->xfer.offset, pdu->xfer.length,
+			(unsigned long long)length_of(command));
+	else if (begin != command->asked)
+		nvc_obs_violated(conn, req, "R2TO contiguous from 0", "R2TO %u after %llu bytes",
+			pdu->xfer.offset, (unsigned long long)command->asked);
+	command->asked = end;
+	command->r2ts++;
+	if (command->r2ts > (uint64_t)conn->ic_req.max + 1)
+		nvc_obs_violated(conn, REQ_N_027, "at most MAXR2T + 1 outstanding R2Ts",
+			"%llu for CID %u with MAXR2T %u", (unsigned long long)command->r2ts,
+			command->cid, conn->ic_req.max);
 }
 
 /* SQHD of the Connect response tells whether flow control is disabled, so it is judged by what
@@ -409,7 +474,7 @@ void nvc_obs_response(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 			"status field %04xh", cqe.status_field);
 	command = nvc_obs_find(conn, cqe.cid);
 	if (!command) {
-		unknown_cid(conn, cqe.cid);
+		unknown_cid(conn, REQ_C_068, cqe.cid);
 		return;
 	}
 	judge_sqhd(conn, command, &cqe);

@@ -5,7 +5,13 @@
 #include "crypto/dh.h"
 #include "observer/observer_state.h"
 
-enum { MAX_PDA = 31, MIN_AL = 16 + NVC_MAX_HASH_LEN + NVC_MAX_DH_LEN, REPLY_HEAD_LEN = 16 };
+enum {
+	MAX_PDA = 31,
+	MIN_AL = 16 + NVC_MAX_HASH_LEN + NVC_MAX_DH_LEN,
+	REPLY_HEAD_LEN = 16,
+	CC_EN = 1,
+	CC_SHN = 3 << 14,
+};
 
 static void judge_ic_req(
 	struct nvc_obs_conn *conn, const struct nvc_pdu *pdu, struct nvc_slice bytes)
@@ -79,6 +85,19 @@ static void judge_auth_command(struct nvc_obs_conn *conn, const struct nvc_pdu *
 			conn, REQ_H_20, "room for the largest message", "AL %u", cmd.length);
 }
 
+/* A host that leaves may shut the controller down before; one that enables it or goes on with admin commands stays. */
+static bool goes_on(const struct nvc_pdu *pdu, const struct nvc_cmd_fabrics *cmd)
+{
+	struct nvc_cmd_property property;
+
+	if (cmd->head.opc != NVC_OPC_FABRICS)
+		return true;
+	return cmd->fctype == NVC_FCTYPE_PROPERTY_SET &&
+	       nvc_decode(&nvc_cmd_property_set_layout, NVC_SLICE(pdu->sqe), &property, NULL,
+		       NULL) == NVC_OK &&
+	       property.ofst == NVC_PROP_CC && property.value & CC_EN && !(property.value & CC_SHN);
+}
+
 void nvc_obs_host_command(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 {
 	struct nvc_cmd_fabrics cmd;
@@ -93,6 +112,10 @@ void nvc_obs_host_command(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu)
 		!(fabrics && cmd.fctype == NVC_FCTYPE_AUTH_SEND))
 		nvc_obs_violated(conn, REQ_H_15, "Authentication Send first",
 			"opcode %02xh, FCTYPE %02xh", cmd.head.opc, cmd.fctype);
+	if (conn->concatenated && goes_on(pdu, &cmd))
+		nvc_obs_violated(conn, REQ_H_58,
+			"the end of the connection in clear after NEWTLSPSK",
+			"opcode %02xh, FCTYPE %02xh", cmd.head.opc, fabrics ? cmd.fctype : 0);
 	if (conn->connected)
 		conn->begun = true;
 	if (!fabrics)
@@ -175,8 +198,11 @@ static void judge_reply_challenge(struct nvc_obs_conn *conn, const struct nvc_re
 
 	if (reply->cvalid == 0 && !nvc_slice_is_zero(reply->cval))
 		nvc_obs_violated(conn, REQ_H_31, "C2 zero with CVALID 0", "C2 is not zero");
-	if (reply->cvalid == 1 && reply->seqnum != 0 && nvc_slice_equal(reply->cval, c1))
-		nvc_obs_violated(conn, REQ_H_32, "C2 other than C1", "C2 = C1");
+	if (reply->cvalid == 1 && reply->seqnum != 0) {
+		if (nvc_slice_equal(reply->cval, c1))
+			nvc_obs_violated(conn, REQ_H_32, "C2 other than C1", "C2 = C1");
+		nvc_obs_fresh_reply(conn, reply);
+	}
 	if (transaction->sc_c != NVC_SC_C_NOSC && reply->cvalid != 1)
 		nvc_obs_violated(conn, REQ_H_33, "CVALID 1", "CVALID %u with SC_C %02xh",
 			reply->cvalid, transaction->sc_c);

@@ -117,6 +117,14 @@ static void judge_first(struct nvc_obs_conn *conn, uint8_t type)
 			"a PDU of type %02xh", type);
 }
 
+static void judge_reserved(
+	struct nvc_obs_conn *conn, const struct nvc_pdu *pdu, struct nvc_slice bytes)
+{
+	if (!nvc_reserved_is_zero(nvc_pdu_layout(pdu->ch.type), bytes, NULL))
+		nvc_obs_violated(conn, REQ_N_028, "reserved bytes zero",
+			"a reserved byte of a PDU of type %02xh is set", pdu->ch.type);
+}
+
 static void controller_pdu(
 	struct nvc_obs_conn *conn, const struct nvc_pdu *pdu, struct nvc_slice bytes)
 {
@@ -137,9 +145,11 @@ static void controller_pdu(
 		nvc_obs_response(conn, pdu);
 		break;
 	case NVC_PDU_C2H_DATA:
+		judge_reserved(conn, pdu, bytes);
 		nvc_obs_c2h_data(conn, pdu);
 		break;
 	default:
+		judge_reserved(conn, pdu, bytes);
 		nvc_obs_r2t(conn, pdu);
 	}
 }

@@ -122,6 +122,12 @@ static bool gated_get(const struct nvc_obs_conn *conn, const struct nvc_obs_comm
 	       conn->qid == 0;
 }
 
+/* The queue has lost its authentication again; what was begun before may still be refused by AUTH_Failure1. */
+static bool denied(const struct nvc_obs_conn *conn, const struct nvc_obs_command *command)
+{
+	return conn->denied && command->after_failure && !is_auth(command);
+}
+
 /* Commands that must not succeed. */
 static const struct must_fail {
 	enum req_id req;
@@ -143,6 +149,7 @@ static const struct must_fail {
 	{REQ_C_077, bad_spsp, "an error status"},
 	{REQ_C_078, no_length, "an error status"},
 	{REQ_C_079, bad_length, "status 00Fh or 002h"},
+	{REQ_C_174, denied, "status 015h, or the end of the connection"},
 };
 
 void nvc_obs_status(

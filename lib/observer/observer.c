@@ -18,6 +18,7 @@ struct nvc_observer *nvc_observer_new(const struct nvc_observer_sink *sink, unsi
 	observer->sink = *sink;
 	observer->judge = judge;
 	observer->patience = NVC_OBS_AUTH_TIMEOUT;
+	observer->end_bound = NVC_OBS_END_BOUND;
 	return observer;
 }
 
@@ -43,7 +44,8 @@ void nvc_observer_free(struct nvc_observer *observer)
 			free_conn(conn);
 		}
 	}
-	free(observer->challenges);
+	free(observer->challenges.values);
+	free(observer->replies.values);
 	free(observer);
 }
 
@@ -54,6 +56,20 @@ static struct nvc_obs_conn **find_conn(struct nvc_observer *observer, unsigned i
 	while (*place && (*place)->id != id)
 		place = &(*place)->next;
 	return place;
+}
+
+const struct nvc_obs_conn *nvc_obs_tls_admin(const struct nvc_obs_conn *conn)
+{
+	for (size_t i = 0; i < NVC_OBS_BUCKETS; i++) {
+		for (const struct nvc_obs_conn *other = conn->observer->buckets[i]; other;
+			other = other->next) {
+			if (other->tls && other->connected && other->qid == 0 &&
+				other->pair == conn->pair && other->cntlid == conn->cntlid &&
+				!other->streams[NVC_C2H].ended)
+				return other;
+		}
+	}
+	return NULL;
 }
 
 static void tell(const struct nvc_obs_conn *conn, enum nvc_observed_kind kind,
@@ -294,6 +310,22 @@ void nvc_observer_bytes(struct nvc_observer *observer, unsigned int conn, bool h
 		add_bytes(found, direction, part);
 		bytes = nvc_slice_sub(bytes, part.len, bytes.len - part.len);
 	}
+}
+
+void nvc_observer_waited(struct nvc_observer *observer, unsigned int conn, uint64_t time)
+{
+	struct nvc_obs_conn *found = *find_conn(observer, conn);
+
+	if (!found)
+		return;
+	observer->now = time;
+	if (!found->streams[NVC_C2H].ended)
+		nvc_obs_still_open(found, time);
+}
+
+void nvc_observer_bear(struct nvc_observer *observer, uint64_t more)
+{
+	observer->end_bound = NVC_OBS_END_BOUND + more;
 }
 
 void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c,

@@ -117,6 +117,14 @@ void nvc_observer_bytes(struct nvc_observer *observer, unsigned int conn, bool h
 void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c,
 	const char *reason, uint64_t time);
 
+/* nvc_observer_waited tells that bytes of the controller were looked for at `time`, and neither they nor its end had come. To
+ * read late what came early shows no connection open, so that only this, or an answer to a late command, does (C-172). */
+void nvc_observer_waited(struct nvc_observer *observer, unsigned int conn, uint64_t time);
+
+/* nvc_observer_bear gives a slow controller `more` nanoseconds than the 30 s in which a connection has to end behind
+ * AUTH_Failure1. */
+void nvc_observer_bear(struct nvc_observer *observer, uint64_t more);
+
 /* nvc_observer_unfinished returns how many bytes of a PDU that is not whole one side of `conn` has sent; 0 where it cannot be told. */
 size_t nvc_observer_unfinished(struct nvc_observer *observer, unsigned int conn, bool h2c);
 

@@ -10,12 +10,14 @@
 enum {
 	NVC_OBS_MAX_MESSAGE = 8192, /* data of one authentication command that is kept */
 	NVC_OBS_MAX_T_IDS = 8,
-	NVC_OBS_CHALLENGE_KEY = 32, /* bytes of C1 that are remembered */
+	NVC_OBS_VALUE = 32, /* bytes of a value that are remembered */
 	NVC_OBS_BUCKETS = 4096,
 };
 
 /* The time-out of a transaction where KATO is 0, in nanoseconds (Base 2.2, 8.3.4). */
 #define NVC_OBS_AUTH_TIMEOUT UINT64_C(120000000000)
+/* How long a connection may stay open behind AUTH_Failure1, in nanoseconds (C-172). */
+#define NVC_OBS_END_BOUND UINT64_C(30000000000)
 
 /* Bytes of one direction that do not make a whole PDU yet. */
 struct nvc_obs_stream {
@@ -41,6 +43,8 @@ struct nvc_obs_command {
 	uint8_t opc, fctype, sgl_id;
 	uint32_t sgl_len;
 	bool after_term;     /* sent after an H2CTermReq */
+	bool after_failure;  /* sent after AUTH_Failure1 was given */
+	uint64_t sent;	     /* when */
 	unsigned int packet; /* its PDU, or that of the last part of its data */
 	struct nvc_obs_connect connect;
 	struct { /* of Authentication Send and Receive */
@@ -49,6 +53,9 @@ struct nvc_obs_command {
 	} auth;
 	uint64_t received; /* bytes of C2HData so far */
 	bool last;	   /* LAST_PDU was set */
+	uint64_t asked;	   /* end of what R2Ts have asked for */
+	uint64_t given;	   /* bytes of H2CData so far */
+	uint64_t r2ts;	   /* not answered in full yet */
 	uint8_t *message;  /* of an authentication command: its data, cut to the limit */
 	size_t message_len;
 	bool message_bad; /* its data was damaged or incomplete */
@@ -107,8 +114,13 @@ struct nvc_obs_conn {
 	uint32_t authreq;   /* NVC_CONNECT_ATR, NVC_CONNECT_ASCR */
 	bool authenticated; /* a Success1 was seen */
 	bool replaced;	    /* ... of a REPLACETLSPSK over TLS */
-	bool begun;	    /* a command was sent after Connect */
+	bool concatenated;  /* ... of a NEWTLSPSK in clear */
+	bool failed;	    /* an AUTH_Failure1 has refused a message */
+	bool denied;	    /* ... of an authenticated queue */
+	uint64_t failed_at;
+	bool begun; /* a command was sent after Connect */
 	uint64_t pair;
+	uint16_t cntlid;
 
 	struct nvc_obs_command *commands; /* in the order in which they were sent */
 	size_t num_commands, cap_commands;
@@ -116,11 +128,19 @@ struct nvc_obs_conn {
 	bool reported[NUM_REQS];
 };
 
-/* What a Challenge must not repeat. */
-struct nvc_obs_challenge {
+/* What a Challenge or a Reply must not repeat. */
+struct nvc_obs_values {
 	uint64_t pair;
-	uint32_t s1;
-	uint8_t c1[NVC_OBS_CHALLENGE_KEY];
+	uint32_t seqnum;		  /* S1 or S2; 0: there is none */
+	uint8_t challenge[NVC_OBS_VALUE]; /* the first bytes of C1 or C2 */
+	bool has_public;
+	uint8_t public[NVC_OBS_VALUE]; /* the last bytes of the public value */
+};
+
+/* Those of one side: a ring once it has reached its limit. */
+struct nvc_obs_memory {
+	struct nvc_obs_values *values;
+	size_t num, cap, next;
 };
 
 struct nvc_observer {
@@ -131,8 +151,8 @@ struct nvc_observer {
 	uint64_t patience; /* nanoseconds after which a controller may have dropped a transaction */
 	struct nvc_obs_conn *buckets[NVC_OBS_BUCKETS]; /* by id */
 	unsigned int num_conns;
-	struct nvc_obs_challenge *challenges; /* a ring once it has reached its limit */
-	size_t num_challenges, cap_challenges, next_challenge;
+	uint64_t end_bound; /* nanoseconds that a connection may stay open behind AUTH_Failure1 */
+	struct nvc_obs_memory challenges, replies;
 	unsigned int violations[NUM_REQS];
 };
 
@@ -183,6 +203,12 @@ void nvc_obs_response(struct nvc_obs_conn *conn, const struct nvc_pdu *pdu);
 /* nvc_obs_is_fabrics tells whether `command` is the Fabrics command `fctype`. */
 bool nvc_obs_is_fabrics(const struct nvc_obs_command *command, enum nvc_fctype fctype);
 
+/* nvc_obs_still_open judges that the controller had not ended `conn` at `time`. */
+void nvc_obs_still_open(struct nvc_obs_conn *conn, uint64_t time);
+
+/* nvc_obs_tls_admin returns the open admin queue over TLS of the association of `conn`; NULL where none is seen. */
+const struct nvc_obs_conn *nvc_obs_tls_admin(const struct nvc_obs_conn *conn);
+
 /* nvc_obs_status judges the status (SCT << 8 | SC) with which `command` ended. */
 void nvc_obs_status(
 	struct nvc_obs_conn *conn, const struct nvc_obs_command *command, uint16_t status);
@@ -198,6 +224,12 @@ void nvc_obs_auth_received(struct nvc_obs_conn *conn, const struct nvc_obs_comma
 /* nvc_obs_challenge judges a Challenge of `message` bytes, of which the controller may have been
  * allowed `room`. Returns its length, 0 where that cannot be told. */
 size_t nvc_obs_challenge(struct nvc_obs_conn *conn, struct nvc_slice message, size_t room);
+
+/* nvc_obs_fresh_challenge judges whether the values of a Challenge are new in the run, and tells the sink of them. */
+void nvc_obs_fresh_challenge(struct nvc_obs_conn *conn, const struct nvc_challenge *challenge);
+
+/* nvc_obs_fresh_reply does the same for the Reply of a host that authenticates the controller; nobody is told. */
+void nvc_obs_fresh_reply(struct nvc_obs_conn *conn, const struct nvc_reply *reply);
 
 /* nvc_obs_host_message judges a message of the host before it changes the transaction. */
 void nvc_obs_host_message(struct nvc_obs_conn *conn, struct nvc_slice message);

@@ -109,6 +109,8 @@ struct nvc_tap {
 	void (*bytes)(void *self, bool h2c, struct nvc_slice bytes, uint64_t time);
 	/* `h2c` tells which side ended. */
 	void (*ended)(void *self, bool h2c, enum nvc_end how, uint64_t time);
+	/* Bytes were waited for, and neither they nor an end have come. May be NULL. */
+	void (*waited)(void *self, uint64_t time);
 };
 /* nvc_tap_new shows all bytes of `lower` to `tap` (borrowed, must outlive the stream) and owns `lower`. */
 struct nvc_stream *nvc_tap_new(

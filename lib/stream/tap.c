@@ -52,6 +52,8 @@ static enum nvc_result tap_recv(
 	if (result == NVC_OK)
 		show_bytes(tapped, false, nvc_slice_of(out, *num));
 	follow_end(tapped);
+	if (result == NVC_E_TIMEOUT && tapped->tap.waited && tapped->base.end == NVC_END_OPEN)
+		tapped->tap.waited(tapped->tap.self, nvc_env_now(&tapped->world->env));
 	return result;
 }
 

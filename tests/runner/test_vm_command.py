@@ -119,6 +119,8 @@ class DirectoryTest(CommandTest):
 
 def _default_directory(_):
     return reports.default_directory()
+
+
 class MistakeTest(CommandTest):
     def test_each_is_one_line(self):
         for argv, word in ((["--nosuch"], "--nosuch"), (["--accel", "fast"], "fast"), (["--kern", "7.3.4"], "--kern")):

@@ -86,6 +86,8 @@ static const struct bent {
 	{REQ_C_037, CHALLENGE + 1, 12, 1, 8, 0, {.split = true}},
 	{REQ_C_038, CHALLENGE, 1, 1, NVC_FLAG_SUCCESS | NVC_FLAG_LAST, CHALLENGE_RESP, {0}},
 	{REQ_N_003, CHALLENGE, 16, 1, 1, 0, {0}},
+	{REQ_N_028, CHALLENGE, 10, 1, 1, 0, {0}},
+	{REQ_N_028, CHALLENGE, 20, 4, 0x01000000, 0, {0}},
 	{REQ_C_120, CHALLENGE, HEAD + 1, 1, 3, 9, {0}},
 	{REQ_C_120, CHALLENGE, HEAD + 0, 1, 2, 9, {0}},
 	{REQ_C_120, CHALLENGE, HEAD + 2, 1, 1, 0, {0}},

@@ -32,8 +32,8 @@ struct plan {
 	uint32_t al;	/* 0: 4096 */
 	size_t send_al; /* bytes of C2HData; 0: the message alone */
 	bool no_auth, identify, split;
-	uint8_t c1;
-	uint32_t s1;
+	uint8_t c1, c2, dh; /* what the values are made of; 0: as ever */
+	uint32_t s1, s2;
 };
 
 /* Indices of PDUs in the conversation that `converse` makes. */
@@ -210,7 +210,8 @@ static void say_challenge(struct talk *talk, const struct plan *plan)
 
 	memset(c1, plan->c1 ? plan->c1 : 0xc1, sizeof(c1));
 	if (dh_len)
-		dh[dh_len - 1] = 2; /* g^1: the smallest public value that is permitted */
+		dh[dh_len - 1] =
+			plan->dh ? plan->dh : 2; /* g^1 is the smallest that is permitted */
 	say_auth_receive(talk, plan, &nvc_challenge_layout, &challenge, 0);
 }
 
@@ -223,13 +224,15 @@ static void say_reply(struct talk *talk, const struct plan *plan)
 		.hl = 32,
 		.cvalid = cvalid,
 		.dhvlen = (uint16_t)dh_len,
-		.seqnum = plan->two_way ? 9 : 0,
+		.seqnum = !plan->two_way ? 0
+			  : plan->s2	 ? plan->s2
+					 : 9,
 		.rval = NVC_SLICE(r1),
 		.cval = NVC_SLICE(c2),
 		.dhval = nvc_slice_of(dh, dh_len)};
 
 	if (cvalid)
-		memset(c2, 0xc2, sizeof(c2));
+		memset(c2, plan->c2 ? plan->c2 : 0xc2, sizeof(c2));
 	if (dh_len)
 		dh[dh_len - 1] = 3;
 	say_auth_send(talk, &nvc_reply_layout, &reply);

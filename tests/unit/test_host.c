@@ -529,7 +529,7 @@ START_TEST(observer_sees_every_byte)
 	struct watch watch = {0};
 
 	stage->host.observer =
-		(struct nvc_host_observer){&watch, watch_opened, watch_bytes, watch_ended};
+		(struct nvc_host_observer){&watch, watch_opened, watch_bytes, watch_ended, NULL};
 	stage_connect(stage);
 	nvc_queue_free(stage->queue);
 	ck_assert_uint_eq(watch.opened, 1);

@@ -277,7 +277,7 @@ struct record {
 	struct nvc_fifo sent, got;
 	unsigned int num_sends, num_recvs;
 	enum nvc_end own_end, peer_end;
-	unsigned int num_ends;
+	unsigned int num_ends, num_waits;
 	uint64_t last_time;
 	size_t longest;
 };
@@ -302,9 +302,17 @@ static void record_end(void *self, bool h2c, enum nvc_end how, uint64_t time)
 	record->last_time = time;
 }
 
+static void record_wait(void *self, uint64_t time)
+{
+	struct record *record = self;
+
+	record->num_waits++;
+	record->last_time = time;
+}
+
 static struct nvc_tap tap_of(struct record *record)
 {
-	return (struct nvc_tap){record, record_bytes, record_end};
+	return (struct nvc_tap){record, record_bytes, record_end, record_wait};
 }
 
 static void expect_queue(struct nvc_fifo *queue, const char *text)
@@ -318,6 +326,28 @@ static struct nvc_stream *faulty(struct record *record, struct nvc_fault_plan pl
 {
 	return nvc_fault_new(nvc_tap_new(connect_echo(), &world, tap_of(record)), &world, &plan);
 }
+
+/* Only a wait that brought nothing is one. */
+START_TEST(taps_are_told_of_waits)
+{
+	struct record record = {0};
+	struct nvc_stream *s = nvc_tap_new(connect_echo(), &world, tap_of(&record));
+
+	say(s, "abc");
+	hear(s, "abc");
+	ck_assert_uint_eq(record.num_waits, 0);
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_TIMEOUT);
+	ck_assert_uint_eq(record.num_waits, 1);
+	ck_assert_uint_ge(record.last_time, NVC_MS(1000));
+	say(s, "F");
+	hear(s, "F");
+	ck_assert_int_eq(hear_nothing(s, 1000), NVC_E_CLOSED);
+	ck_assert_uint_eq(record.num_waits, 1);
+	nvc_stream_free(s);
+	expect_queue(&record.sent, "abcF");
+	expect_queue(&record.got, "abcF");
+}
+END_TEST
 
 START_TEST(taps_see_everything_twice)
 {
@@ -477,6 +507,7 @@ int main(void)
 	tcase_add_test(tc, nobody_listens);
 	tcase_add_test(tc, service_turns_away);
 	tcase_add_test(tc, world_dies_first);
+	tcase_add_test(tc, taps_are_told_of_waits);
 	tcase_add_test(tc, taps_see_everything_twice);
 	tcase_add_test(tc, fault_one_byte_segments);
 	tcase_add_test(tc, fault_merged_segments);

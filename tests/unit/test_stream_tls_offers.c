@@ -51,7 +51,7 @@ START_TEST(records_of_a_length)
 	static const size_t lens[] = {1, 2, 100, 16384};
 	static uint8_t bytes[40000], sent[40000];
 	static struct records records;
-	const struct nvc_tap tap = {&records, count_records, ignore_end};
+	const struct nvc_tap tap = {&records, count_records, ignore_end, NULL};
 	struct outcome outcome = connect_over(nvc_tap_new(connect_plain(), &world, tap),
 		(struct nvc_tls_options){.psk = &psks[0], .record_len = lens[_i]});
 
@@ -71,7 +71,7 @@ START_TEST(records_of_mixed_lengths)
 {
 	static uint8_t bytes[60000];
 	static struct records records;
-	const struct nvc_tap tap = {&records, count_records, ignore_end};
+	const struct nvc_tap tap = {&records, count_records, ignore_end, NULL};
 	struct outcome outcome = connect_over(nvc_tap_new(connect_plain(), &world, tap),
 		(struct nvc_tls_options){.psk = &psks[1], .record_len = NVC_RECORDS_MIXED});
 
@@ -92,7 +92,7 @@ START_TEST(empty_records)
 {
 	static uint8_t bytes[20000], sent[20000];
 	static struct records records;
-	const struct nvc_tap tap = {&records, count_records, ignore_end};
+	const struct nvc_tap tap = {&records, count_records, ignore_end, NULL};
 	struct outcome outcome = connect_over(nvc_tap_new(connect_plain(), &world, tap),
 		(struct nvc_tls_options){
 			.psk = &psks[_i], .empty_records = true, .record_len = 1000});
