@@ -9,6 +9,9 @@
 
 enum { CHUNK_HEAD = 3 };
 
+/* Nanoseconds; nothing is open then behind AUTH_Failure1. */
+#define LONG_AFTER UINT64_C(60000000000)
+
 struct tally {
 	unsigned int violations[NUM_REQS];
 	unsigned int packets;
@@ -68,8 +71,10 @@ static void observe(const uint8_t *data, size_t size, bool bytewise, struct tall
 		show(observer, what >> 1 & 1, what & 1, nvc_read_bytes(&reader, len), bytewise);
 	}
 	FUZZ_CHECK(nvc_observer_packets(observer) == tally->packets);
-	nvc_observer_end(observer, 0, true, "FIN", 0);
-	nvc_observer_end(observer, 0, false, "RST", 0);
+	nvc_observer_waited(observer, 0, LONG_AFTER);
+	nvc_observer_end(observer, 0, true, "FIN", LONG_AFTER);
+	nvc_observer_waited(observer, 0, LONG_AFTER);
+	nvc_observer_end(observer, 0, false, "RST", LONG_AFTER);
 	nvc_observer_free(observer);
 }
 

@@ -19,6 +19,7 @@ struct frames {
 	struct {
 		uint8_t bytes[NVC_TCPFRAME_MAX];
 		size_t len, wire_len;
+		uint32_t pause; /* seconds that nothing came before it */
 	} at[MAX_FRAMES];
 	size_t num;
 };
@@ -45,6 +46,7 @@ static inline void read_frames(struct nvc_slice file, struct frames *frames)
 		ck_assert_uint_le(packet.data.len, NVC_TCPFRAME_MAX);
 		memcpy(frames->at[frames->num].bytes, packet.data.data, packet.data.len);
 		frames->at[frames->num].len = frames->at[frames->num].wire_len = packet.data.len;
+		frames->at[frames->num].pause = 0;
 		frames->num++;
 		ck_assert_uint_eq(packet.frame, frames->num);
 	}
@@ -61,6 +63,7 @@ static inline void put32(uint8_t **at, uint32_t value)
 static inline struct nvc_slice write_pcap(const struct frames *frames, uint32_t link)
 {
 	uint8_t *file = malloc(24 + frames->num * (16 + NVC_TCPFRAME_MAX)), *at = file;
+	uint32_t paused = 0;
 
 	ck_assert_ptr_nonnull(file);
 	put32(&at, 0xa1b2c3d4);
@@ -70,7 +73,8 @@ static inline struct nvc_slice write_pcap(const struct frames *frames, uint32_t 
 	put32(&at, 65535);
 	put32(&at, link);
 	for (size_t i = 0; i < frames->num; i++) {
-		put32(&at, (uint32_t)i / 100);
+		paused += frames->at[i].pause;
+		put32(&at, (uint32_t)i / 100 + paused);
 		put32(&at, (uint32_t)i % 100 * 10000);
 		put32(&at, (uint32_t)frames->at[i].len);
 		put32(&at, (uint32_t)frames->at[i].wire_len);

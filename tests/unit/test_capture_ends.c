@@ -105,6 +105,35 @@ START_TEST(side_ends_inside_its_pdu)
 }
 END_TEST
 
+/* An AUTH_Failure1, a pause, and then an end of the controller, of the host, or none in the capture. */
+START_TEST(connection_outlives_failure1)
+{
+	static const struct {
+		enum req_id want;
+		uint32_t pause;
+		enum nvc_direction direction;
+		unsigned int flags;
+	} rows[] = {{REQ_NONE, 29, NVC_C2H, NVC_TCP_FIN}, {REQ_C_172, 31, NVC_C2H, NVC_TCP_FIN},
+		{REQ_NONE, 29, NVC_H2C, NVC_TCP_FIN}, {REQ_C_172, 31, NVC_H2C, NVC_TCP_RST},
+		{REQ_NONE, 29, NVC_H2C, 0}, {REQ_C_172, 31, NVC_H2C, 0}};
+	const struct plan plan = {.refuse = true};
+	struct nvc_pcapng file;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		converse(&talk, &plan);
+		record(&talk, ends_of(false), &file);
+		read_frames(nvc_slice_of(file.data, file.len), &frames);
+		nvc_pcapng_fini(&file);
+		frames.num -= 2; /* the ends that it was recorded with */
+		frames.at[frames.num].pause = rows[i].pause;
+		add_flags(rows[i].direction, rows[i].flags | NVC_TCP_ACK);
+		replay_frames(&frames, &told);
+		ck_assert_uint_eq(told.num_violations, rows[i].want != REQ_NONE);
+		ck_assert_int_eq(told.violation, rows[i].want);
+	}
+}
+END_TEST
+
 /* What the other side was sending is lost with a reset. */
 START_TEST(reset_comes_inside_a_pdu)
 {
@@ -182,6 +211,7 @@ int main(void)
 	tcase_add_test(core, capture_ends_inside_a_pdu);
 	tcase_add_test(core, capture_ends_between_pdus);
 	tcase_add_test(core, side_ends_inside_its_pdu);
+	tcase_add_test(core, connection_outlives_failure1);
 	tcase_add_test(core, reset_comes_inside_a_pdu);
 	tcase_add_test(core, fin_of_the_other_side_ends_no_pdu);
 	tcase_add_test(core, next_connection_comes_inside_a_pdu);
