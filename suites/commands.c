@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Commands before, during and after authentication; the Authentication commands themselves (docs/protocol.md 2.7, 2.8). */
-#include "suites/steps.h"
+#include "suites/pdu_steps.h"
 
 static const struct case_param gated[] = {
 	{"identify", {CMD_IDENTIFY}},
@@ -47,21 +47,34 @@ CASE(io_before, .id = "commands.io-without-authentication",
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
 	struct nvc_queue *admin = connect_admin(t, host);
-	struct nvc_queue_options options = {.qid = 1, .admin = admin};
+	const struct nvc_queue_options options = {.qid = 1, .admin = admin};
 	struct nvc_completion done = {0};
-	struct nvc_queue *io = NULL;
 	struct nvc_error err = {0};
-	bool read = false;
+	const char *last = "Connect of an I/O queue";
+	struct nvc_queue *io;
+	enum nvc_result result;
 
 	if (!test_running(t))
 		return;
-	test_step(t, "enable the controller and connect an I/O queue without authentication");
-	if (nvc_do_enable(admin, NULL) == NVC_OK &&
-		nvc_queue_establish(host, &options, &io, &err) == NVC_OK)
-		read = nvc_do_read(io, 1, 0, test_block_len(t), &done, &err) == NVC_OK &&
-		       done.status == NVC_SC_SUCCESS;
-	expect_true(t, REQ_C_072, !read, "no data without authentication", "%s",
-		read ? "the Read succeeded" : "the road to the data was closed");
+	test_step(t, "enable the controller without authentication");
+	result = nvc_do_property_set(admin, NVC_PROP_CC, NVC_CC_ENABLE, &done, &err);
+	if (result == NVC_OK && done.status == NVC_SC_SUCCESS)
+		(void)nvc_do_enable(admin, NULL); /* waits until it is ready */
+	else if (result == NVC_E_TIMEOUT)
+		test_inconclusive(t, "Property Set: %s", err.text);
+	else
+		expect_denied(t, REQ_C_072, admin, "Property Set", result, done.status, &err);
+	/* Denied or not, the data must not be within reach. */
+	io = initialised_queue(t, host, &options);
+	if (!test_running(t))
+		return;
+	test_step(t, "connect an I/O queue without authentication, and read");
+	result = nvc_queue_connect(io, &options, &done, &err);
+	if (result == NVC_OK && done.status == NVC_SC_SUCCESS) {
+		last = "Read";
+		result = nvc_do_read(io, 1, 0, test_block_len(t), &done, &err);
+	}
+	expect_denied(t, REQ_C_072, io, last, result, done.status, &err);
 }
 
 CASE(io_attr, .id = "commands.io-queue-authentication",
@@ -253,12 +266,13 @@ CASE(auth_first, .id = "commands.authentication-before-connect",
 		test_inconclusive(t, "%s", err.text);
 	auth = transaction(t, queue, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 	if (test_running(t)) {
-		enum nvc_result result = nvc_auth_send_negotiate(auth, &err);
-		expect_true(t, REQ_C_041,
-			result != NVC_OK ? result != NVC_E_TIMEOUT
-					 : auth->status == NVC_SC_COMMAND_SEQUENCE,
-			"status 00Ch (a close is seen too)", "%s, status %03Xh",
-			nvc_result_name(result), auth->status);
+		const enum nvc_result result = nvc_auth_send_negotiate(auth, &err);
+
+		/* A close is seen too. */
+		expect_denied(
+			t, REQ_C_041, queue, "Authentication Send", result, auth->status, &err);
+		if (result == NVC_OK)
+			expect_auth_status(t, REQ_C_041, auth, CODES(NVC_SC_COMMAND_SEQUENCE));
 	}
 }
 

@@ -376,18 +376,16 @@ void expect_tls(
 	test_watch(t, watched);
 }
 
-void expect_no_tls(
-	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
+void expect_no_handshake(struct test *t, enum req_id req, struct nvc_host *host,
+	const struct nvc_queue_options *options)
 {
-	const struct nvc_queue_options options = {.tls = psk};
 	struct nvc_queue *queue = NULL;
 	struct nvc_error err = {0};
 	enum nvc_result result;
 
 	if (!test_running(t))
 		return;
-	test_step(t, "connect over TLS with a PSK that must not work");
-	result = nvc_queue_open(host, &options, &queue, &err);
+	result = nvc_queue_open(host, options, &queue, &err);
 	if (result == NVC_OK)
 		test_violated(t, req, "the TLS handshake does not complete", "it completed");
 	else if (tester_fault(result))
@@ -402,4 +400,25 @@ void expect_no_tls(
 	else
 		test_judged(t, req, "the handshake is refused (%s)", nvc_end_name(host->open_end));
 	nvc_queue_free(queue);
+}
+
+void expect_no_tls(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
+{
+	if (test_running(t))
+		test_step(t, "connect over TLS with a PSK that must not work");
+	expect_no_handshake(t, req, host, &(const struct nvc_queue_options){.tls = psk});
+}
+
+void observe_connection(struct test *t, enum req_id req, struct nvc_host *host, const char *what,
+	const char *taken, enum nvc_result result, const char *text)
+{
+	if (result == NVC_OK)
+		test_observed(t, req, "%s is %s", what, taken);
+	else if (tester_fault(result))
+		test_error(t, "%s", text);
+	else if (result == NVC_E_TIMEOUT || !target_alive(host))
+		test_inconclusive(t, "%s is neither %s nor refused: %s", what, taken, text);
+	else
+		test_observed(t, req, "%s is refused", what);
 }

@@ -254,6 +254,7 @@ CASE(shut, .id = "failure1.denies-commands",
 	struct nvc_queue *admin = admin_ready(t, host_as(t, ORDINARY));
 	struct nvc_auth *auth = transaction(t, admin, NVC_SC_C_NOSC, NVC_AUTH_UNIDIRECTIONAL);
 	struct nvc_completion done = {0};
+	struct nvc_error err = {0};
 	enum nvc_result result;
 
 	send_negotiate(t, auth);
@@ -263,10 +264,8 @@ CASE(shut, .id = "failure1.denies-commands",
 	if (!test_running(t))
 		return;
 	test_step(t, "Identify before AUTH_Failure1 is read");
-	result = nvc_do_identify(admin, NVC_CNS_CONTROLLER, 0, &done, NULL);
-	expect_true(t, REQ_C_174, result != NVC_OK || done.status != NVC_SC_SUCCESS,
-		"an error status or the end of the connection", "%s, status %03Xh %s",
-		nvc_result_name(result), done.status, nvc_status_name(done.status));
+	result = nvc_do_identify(admin, NVC_CNS_CONTROLLER, 0, &done, &err);
+	expect_denied(t, REQ_C_174, admin, "Identify", result, done.status, &err);
 }
 
 static const struct case_param states[] = {{"before-negotiate", {BEFORE_NEGOTIATE}},

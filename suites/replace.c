@@ -185,11 +185,14 @@ CASE(replace_failed_io, .id = "replace.wrong-response-ends-io",
 static void note_old_psk(struct test *t, struct nvc_host *host)
 {
 	struct nvc_queue *queue = NULL;
+	struct nvc_error err = {0};
+	enum nvc_result result;
 
-	if (test_running(t))
-		test_observed(t, REQ_C_209, "a connection under the old PSK is %s",
-			nvc_host_admin_over_tls(host, NULL, &queue, NULL) == NVC_OK ? "served"
-										    : "refused");
+	if (!test_running(t))
+		return;
+	result = nvc_host_admin_over_tls(host, NULL, &queue, &err);
+	observe_connection(
+		t, REQ_C_209, host, "a connection under the old PSK", "served", result, err.text);
 }
 
 CASE(failed_then_old, .id = "replace.old-psk-after-failure",

@@ -511,15 +511,14 @@ static struct nvc_auth *before_success2(struct test *t)
 static void expect_not_open(struct test *t, enum req_id req, struct nvc_queue *admin)
 {
 	struct nvc_completion done = {.status = 0};
+	struct nvc_error err = {0};
 	enum nvc_result result;
 
 	if (!test_running(t))
 		return;
 	test_step(t, "Property Set, which is not to be served");
-	result = nvc_do_property_set(admin, NVC_PROP_CC, NVC_CC_ENABLE, &done, NULL);
-	expect_true(t, req, result != NVC_OK || done.status != NVC_SC_SUCCESS,
-		"Property Set is refused", "Property Set: %s, status %03Xh %s",
-		nvc_result_name(result), done.status, nvc_status_name(done.status));
+	result = nvc_do_property_set(admin, NVC_PROP_CC, NVC_CC_ENABLE, &done, &err);
+	expect_denied(t, req, admin, "Property Set", result, done.status, &err);
 }
 
 CASE(success2_needed, .id = "reply.before-success2",

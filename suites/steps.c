@@ -302,6 +302,25 @@ void expect_property_set(struct test *t, enum req_id req, struct nvc_queue *queu
 	expect_command(t, req, queue, "Property Set", &submit, statuses);
 }
 
+void expect_denied(struct test *t, enum req_id req, struct nvc_queue *queue, const char *what,
+	enum nvc_result result, uint16_t status, const struct nvc_error *err)
+{
+	static const char expected[] = "an error status, or the end of the connection";
+	const struct nvc_queue_info *info;
+
+	if (!test_running(t))
+		return;
+	test_watch(t, queue);
+	info = nvc_queue_info(queue);
+	if (result == NVC_OK)
+		expect_true(t, req, status != NVC_SC_SUCCESS, expected, "%s: status %03Xh %s", what,
+			status, nvc_status_name(status));
+	else if (info->end != NVC_END_OPEN || info->term_received)
+		test_judged(t, req, "%s: %s", what, err->text);
+	else
+		unanswered(t, req, info->host, expected, result, err->text);
+}
+
 void expect_auth_status(
 	struct test *t, enum req_id req, const struct nvc_auth *auth, struct codes statuses)
 {

@@ -101,6 +101,13 @@ void expect_tls(
 /* expect_no_tls judges that no handshake completes under `psk`, while the target is alive. */
 void expect_no_tls(
 	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
+/* expect_no_handshake does the same with an offer out of the ordinary. */
+void expect_no_handshake(struct test *t, enum req_id req, struct nvc_host *host,
+	const struct nvc_queue_options *options);
+/* observe_connection puts on record whether `what` led to a connection (`result`, `text`) that is `taken` or was refused; when the target
+ * was silent or is dead, nothing. */
+void observe_connection(struct test *t, enum req_id req, struct nvc_host *host, const char *what,
+	const char *taken, enum nvc_result result, const char *text);
 
 /* ---- commands and connections ---- */
 
@@ -124,6 +131,10 @@ void expect_status(struct test *t, enum req_id req, struct nvc_queue *queue, enu
 /* expect_property_set writes `value` to the 4-byte property at `ofst` and judges the status to be one of `statuses`. */
 void expect_property_set(struct test *t, enum req_id req, struct nvc_queue *queue, uint32_t ofst,
 	uint32_t value, struct codes statuses);
+/* expect_denied judges what became of a command on `queue` that must not be served, called `what`: an error status, or the end of the
+ * connection. Silence is neither of them. */
+void expect_denied(struct test *t, enum req_id req, struct nvc_queue *queue, const char *what,
+	enum nvc_result result, uint16_t status, const struct nvc_error *err);
 /* expect_io judges that I/O queue `qid` comes up beside `admin`, in clear or over TLS under `psk`, and serves a command. */
 struct nvc_queue *expect_io(struct test *t, enum req_id req, struct nvc_queue *admin, uint16_t qid,
 	const struct nvc_tls_psk *psk);

@@ -6,8 +6,8 @@
 #include "suites/pdu_steps.h"
 
 /* A connection with an offer out of the ordinary: judged by whether the handshake completes. */
-static void handshake(struct test *t, enum req_id req, struct nvc_host *host,
-	const struct nvc_tls_options *tls, bool completes)
+static void handshake(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_options *tls)
 {
 	const struct nvc_queue_options options = {.tls_options = tls};
 	struct nvc_queue *queue = NULL;
@@ -19,15 +19,21 @@ static void handshake(struct test *t, enum req_id req, struct nvc_host *host,
 	result = nvc_queue_open(host, &options, &queue, &err);
 	if (result == NVC_E_INVALID || result == NVC_E_NO_MEMORY)
 		test_error(t, "%s", err.text);
-	expect_true(t, req, (result == NVC_OK) == completes,
-		completes ? "the handshake completes" : "no handshake completes", "%s",
+	expect_true(t, req, result == NVC_OK, "the handshake completes", "%s",
 		result == NVC_OK ? "it completed" : err.text);
-	if (result == NVC_OK && completes) {
+	if (result == NVC_OK) {
 		result = nvc_queue_ic(queue, NULL, &err);
 		expect_true(t, req, result == NVC_OK, "ICResp over TLS", "%s",
 			result == NVC_OK ? "ICResp" : err.text);
 	}
 	nvc_queue_free(queue);
+}
+
+/* Such an offer that no handshake must complete with. */
+static void no_handshake(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_options *tls)
+{
+	expect_no_handshake(t, req, host, &(const struct nvc_queue_options){.tls_options = tls});
 }
 
 static const struct case_param suites[] = {{"aes-128-gcm", {NVC_HASH_SHA256, NVC_DH_2048}},
@@ -44,7 +50,7 @@ CASE(suite, .id = "tls.cipher-suite",
 		.ciphersuites = sha256 ? "TLS_AES_128_GCM_SHA256" : "TLS_AES_256_GCM_SHA384"};
 
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, &one);
-	handshake(t, sha256 ? REQ_C_215 : REQ_C_216, host, &tls, true);
+	handshake(t, sha256 ? REQ_C_215 : REQ_C_216, host, &tls);
 }
 
 CASE(psk_dhe_ke, .id = "tls.psk-dhe-ke", .title = "psk_dhe_ke alone leads to a TLS session",
@@ -54,7 +60,7 @@ CASE(psk_dhe_ke, .id = "tls.psk-dhe-ke", .title = "psk_dhe_ke alone leads to a T
 	struct nvc_tls_options tls = {.psk = &host->psk};
 
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, NULL);
-	handshake(t, REQ_C_217, host, &tls, true);
+	handshake(t, REQ_C_217, host, &tls);
 }
 
 /* ---- offers that OpenSSL does not make: judged by the ServerHello ---- */
@@ -146,7 +152,7 @@ CASE(other_suite, .id = "tls.suite-of-other-hash",
 							    : "TLS_AES_128_GCM_SHA256"};
 
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, &one);
-	handshake(t, REQ_C_224, host, &tls, false);
+	no_handshake(t, REQ_C_224, host, &tls);
 	expect_tls(t, REQ_C_224, host, &host->psk);
 }
 
@@ -161,10 +167,12 @@ CASE(nul, .id = "tls.identity-with-nul",
 	struct nvc_error err = {0};
 
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, NULL);
-	if (test_running(t))
-		test_observed(t, REQ_C_232, "an identity with a NUL is %s",
-			nvc_queue_open(host, &options, &queue, &err) == NVC_OK ? "taken"
-									       : "refused");
+	if (test_running(t)) {
+		const enum nvc_result result = nvc_queue_open(host, &options, &queue, &err);
+
+		observe_connection(
+			t, REQ_C_232, host, "an identity with a NUL", "taken", result, err.text);
+	}
 	nvc_queue_free(queue);
 }
 
@@ -211,7 +219,7 @@ CASE(group, .id = "tls.group",
 		.psk = &host->psk, .groups = param[0] ? "P-384" : "ffdhe3072"};
 
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, NULL);
-	handshake(t, param[0] ? REQ_C_220 : REQ_C_219, host, &tls, true);
+	handshake(t, param[0] ? REQ_C_220 : REQ_C_219, host, &tls);
 }
 
 CASE(no_psk, .id = "tls.no-psk", .title = "A ClientHello without a PSK leads to no TLS session",
@@ -222,7 +230,7 @@ CASE(no_psk, .id = "tls.no-psk", .title = "A ClientHello without a PSK leads to 
 		.psk = NULL, .ciphersuites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"};
 
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, NULL);
-	handshake(t, REQ_C_222, host, &tls, false);
+	no_handshake(t, REQ_C_222, host, &tls);
 	expect_tls(t, REQ_C_222, host, &host->psk);
 }
 
@@ -233,7 +241,7 @@ CASE(tls12, .id = "tls.version-1.2", .title = "TLS 1.2 is refused", .checks = {R
 	struct nvc_tls_options tls = {.psk = NULL, .tls12_only = true};
 
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, NULL);
-	handshake(t, REQ_C_214, host, &tls, false);
+	no_handshake(t, REQ_C_214, host, &tls);
 	expect_tls(t, REQ_C_214, host, &host->psk);
 }
 
@@ -378,23 +386,40 @@ CASE(records_, .id = "tls.records",
 	expect_served(t, REQ_C_227, queue);
 }
 
+/* The port that requires TLS serves a host over it; else nothing it does in clear says anything. */
+static void served_over_tls(struct test *t, struct nvc_host *host, const struct nvc_tls_psk *psk)
+{
+	const struct nvc_queue_options options = {.port = NVC_PORT_TLS_ONLY, .tls = psk};
+
+	leave(t, connect_as(t, host, &options));
+}
+
 CASE(tls_only_clear, .id = "tls.clear-on-tls-port",
-	.title = "ICReq in clear on a port that requires TLS is not answered",
-	.checks = {REQ_C_225}, .needs = NEED_TLS_ONLY_PORT)
+	.title = "ICReq in clear on a port that requires TLS is not answered, and the connection "
+		 "ends",
+	.checks = {REQ_C_225}, .needs = NEED_TLS_PSK | NEED_TLS_ONLY_PORT)
 {
 	const struct nvc_queue_options options = {.port = NVC_PORT_TLS_ONLY};
-	struct nvc_queue *queue = NULL;
+	struct nvc_host *host = test_host(t);
 	struct nvc_error err = {0};
+	struct nvc_queue *queue;
+	struct nvc_tls_psk psk;
 	enum nvc_result result;
 
-	host_as(t, ORDINARY);
-	if (!test_running(t))
-		return;
-	if (nvc_queue_open(test_host(t), &options, &queue, &err) != NVC_OK)
-		test_inconclusive(t, "%s", err.text);
-	result = nvc_queue_ic(queue, NULL, &err);
-	expect_true(t, REQ_C_225, result != NVC_OK, "no ICResp", "%s",
-		result == NVC_OK ? "ICResp" : err.text);
+	test_configured_psk(t, host, 1, NVC_HASH_SHA256, false, &psk);
+	served_over_tls(t, host, &psk);
+	queue = open_queue(t, host, &options);
+	if (test_running(t)) {
+		test_step(t, "ICReq in clear");
+		nvc_queue_set_timeout(queue, test_end_bound(t));
+		result = nvc_queue_ic(queue, NULL, &err);
+		expect_true(t, REQ_C_225, result != NVC_OK && result != NVC_E_TIMEOUT,
+			"no ICResp, and the end of the connection", "%s",
+			result == NVC_OK ? "ICResp" : err.text);
+		expect_closed(t, REQ_C_225, queue);
+	}
+	served_over_tls(t, host, &psk);
+	nvc_secret_wipe(&psk.psk);
 }
 
 CASE(plain_only_tls, .id = "tls.hello-on-plain-port",

@@ -77,11 +77,13 @@ static void do_open_undue(struct walker *w, const struct walk_step *step)
 	struct nvc_queue *queue = NULL;
 	struct nvc_tls_psk psk = {.hash_id = 0};
 	const struct nvc_queue_options options = {.tls = &psk, .label = "undue PSK"};
+	enum nvc_result result;
 
 	if (nvc_auth_tls_psk(&place->auth, NVC_KDF_RFC8446, &psk, NULL) != NVC_OK)
 		return;
-	w->num_undue++;
-	if (nvc_queue_open(w->host, &options, &queue, NULL) == NVC_OK)
+	result = nvc_queue_open(w->host, &options, &queue, NULL);
+	w->num_undue += result != NVC_E_TIMEOUT;
+	if (result == NVC_OK)
 		walk_found(w, REQ_C_193, WALK_BY_TLS,
 			"no TLS session under the PSK of a failed transaction",
 			"the TLS handshake completed");
@@ -313,7 +315,7 @@ static void do_command(struct walker *w, const struct walk_step *step)
 	took(place, result);
 	if (gate == REQ_NONE)
 		return;
-	w->num_gated++;
+	w->num_gated += result != NVC_E_TIMEOUT;
 	if (result == NVC_OK && done.status == NVC_SC_SUCCESS)
 		walk_found(w, gate, WALK_BY_COMMAND, "nothing is served before authentication",
 			step->kind == WALK_READ		  ? "a Read succeeded"

@@ -43,7 +43,7 @@ class Result:
     teardown_expected: str = ""
     teardown_seen: str = ""
     duration_ms: float = 0
-    answers_lost: int = 0  # how often the case was repeated because the target took its answer back by RST
+    answers_lost: int = 0  # how often the case was repeated: an answer was lost with its connection, or a connection not up in time
     source: list = field(default_factory=list)  # the lines of a case in C that shows the same
     steps: list = field(default_factory=list)
     packet_text: dict = field(default_factory=dict)

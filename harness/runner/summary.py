@@ -40,7 +40,7 @@ def explain(printer, ledger, result, again, note=""):
         rows.append(("requirement", _requirement(ledger.catalogue, requirement, result.citation)))
     rows += [("expected", result.expected), ("seen", result.seen), ("reason", result.reason)]
     if result.answers_lost:
-        rows.append(("repeated", f"{result.answers_lost} times, as the target's answer was lost to its own reset"))
+        rows.append(("repeated", f"{result.answers_lost} times: an answer was lost with its connection, or a connection was not up in time"))
     rows.append(("packets", ", ".join(str(n) for n in result.packets)))
     rows.append(("capture", result.capture))
     for label, text in rows:
@@ -112,7 +112,7 @@ def last_line(ledger, status, seconds):
     parts = [f"{behaviour[verdict]} {verdict}" for verdict in BEHAVIOURS if behaviour[verdict]]
     parts += [f"{teardown[verdict]} teardown {verdict}" for verdict in ("fail", "warn", "inconclusive") if teardown[verdict]]
     repeated = sum(1 for result in ledger.results.values() if result.answers_lost)
-    parts += [f"{repeated} repeated after a lost answer"] if repeated else []
+    parts += [f"{repeated} repeated after a lost answer or connection"] if repeated else []
     parts += [f"{counts['observations'][verdict]} observed {verdict}" for verdict in ("fail", "warn", "note")
               if counts["observations"][verdict]]
     word = {EXIT_OK: "PASS", EXIT_FAIL: "FAIL", EXIT_CANNOT_JUDGE: "CANNOT JUDGE"}.get(status, "ERROR")

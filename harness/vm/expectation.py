@@ -67,7 +67,7 @@ class Judgement:
                   (("unlisted", "not listed"), ("unexplained", "not explained")) if kinds[kind]]
         other = kinds["other"] + kinds["missing"]
         parts += [f"{other} not as listed"] if other else []
-        parts += [f"{lost} repeated after a lost answer"] if lost else []
+        parts += [f"{lost} repeated after a lost answer or connection"] if lost else []
         parts += [f"{len(self.comparison.lost)} of them in vain"] if self.comparison.lost else []
         verdict = "AS EXPECTED" if self.comparison.as_expected else "NOT AS EXPECTED"
         yield f"{verdict}: {len(self.found)} results, {', '.join(parts)}"
