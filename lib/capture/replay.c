@@ -99,6 +99,8 @@ static void take_time(struct nvc_replay_state *replay, uint64_t time)
 							     : "the clock of the capture jumps by "
 							       "more than a day: times "
 							       "are not exact"});
+		/* How long a connection stays open is then no longer known. */
+		nvc_observer_bear(replay->observer, UINT64_MAX / 2);
 	}
 	/* The observer's time never goes back. */
 	if (time > replay->time)
