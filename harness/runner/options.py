@@ -149,7 +149,7 @@ def build_target(args, redactor, listening=False):
     if args.transport != "tcp":
         raise UsageError(f"--transport {args.transport}: only tcp has a secure channel here; use -t tcp")
     if args.profile:
-        return _from_profile(args, redactor)
+        return _named(args.profile, _from_profile(args, redactor))
     if args.beside:
         return _from_config_and_beside(args, redactor)
     entry = _config_entry(args)
@@ -191,13 +191,18 @@ def _from_profile(args, redactor):
         raise UsageError(f"profile {args.profile}: \"format\" is {profile.get('format')!r}, not {FORMAT!r} (docs/profile.md)")
     if _teach(profile, redactor):
         keys.refuse_shared(mode, args.profile, f"profile {args.profile}: holds secrets and is")
-    for name in ("addr", "subnqn"):
-        if not isinstance(profile.get(name), str) or not profile[name]:
-            raise UsageError(f"profile {args.profile}: \"{name}\" is missing, or no text (docs/profile.md)")
-    text = f"{profile['addr']}, {profile['subnqn']}"
+    text = f"{profile.get('addr') or '?'}, {profile.get('subnqn') or '?'}"
     claims = _claims(args)
     again = ["--profile", args.profile] + [f"--{claim}" for claim in claims] + _digest_options(args)
     return Target(profile, text, again, "", args.hdr_digest, args.data_digest, args.keep_alive_tmo, claims)
+
+
+def _named(path, target):
+    """_named returns the Target of a profile that says where it is; of what is only to open a capture, nobody has to know."""
+    for name in ("addr", "subnqn"):
+        if not isinstance(target.config.get(name), str) or not target.config[name]:
+            raise UsageError(f"profile {path}: \"{name}\" is missing, or no text (docs/profile.md)")
+    return target
 
 
 def _from_config_and_beside(args, redactor):
@@ -224,7 +229,7 @@ def _from_config_and_beside(args, redactor):
 def build_twin(path, args, target, redactor):
     """build_twin makes the Target of a further profile; UsageError unless it has the identities of `target`, so that the cases
     may run against either."""
-    twin = _from_profile(argparse.Namespace(**{**vars(args), "profile": path}), redactor)
+    twin = _named(path, _from_profile(argparse.Namespace(**{**vars(args), "profile": path}), redactor))
     other = [name for name in ("subnqn", "hosts", "psks") if twin.config.get(name) != target.config.get(name)]
     if other:
         raise UsageError(f"--twin {path}: its {' and '.join(other)} are not those of {args.profile}; only address and ports may differ")

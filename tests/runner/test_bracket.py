@@ -301,14 +301,14 @@ class Jobs(RunnerTest):
 
     def test_many_identities(self):
         hosts = [{"hostnqn": f"nqn.2014-08.org.nvmexpress:host-{n}"} for n in range(2)]
-        profile = self.file("many.json", json.dumps({"format": "nvme-conform-profile/1", "addr": "127.0.0.1", "hosts": hosts}))
+        profile = self.file("many.json", json.dumps({"format": "nvme-conform-profile/1", "subnqn": "nqn.s", "addr": "127.0.0.1", "hosts": hosts}))
         configs = self._engines("--profile", profile, "-j", "4")
         self.assertEqual(len(configs), 2)
         self.assertEqual(len({config["turns"] for config in configs}), 1)
         self.assertFalse(os.path.exists(configs[0]["turns"]))
 
     def test_twins_share_the_cases(self):
-        profile = {"format": "nvme-conform-profile/1", "addr": "127.0.0.1", "ports": {"concat": 1}, "hosts": [{"hostnqn": "nqn.a"}]}
+        profile = {"format": "nvme-conform-profile/1", "subnqn": "nqn.s", "addr": "127.0.0.1", "ports": {"concat": 1}, "hosts": [{"hostnqn": "nqn.a"}]}
         paths = [self.file(f"twin-{n}.json", json.dumps({**profile, "ports": {"concat": n}})) for n in range(3)]
         configs = self._engines("--profile", paths[0], "--twin", paths[1], "--twin", paths[2])
         dealt = {config["target"]["ports"]["concat"]: config["cases"] for config in configs}
@@ -321,8 +321,8 @@ class Jobs(RunnerTest):
         self.assertEqual({config.get("turns") for config in configs}, {None})
 
     def test_what_two_machines_draw_may_be_the_same(self):
-        paths = [self.file(f"fresh-{n}.json", json.dumps({"format": "nvme-conform-profile/1", "hosts": [{"hostnqn": "nqn.a"}]}))
-                 for n in range(2)]
+        profile = {"format": "nvme-conform-profile/1", "subnqn": "nqn.s", "addr": "127.0.0.1", "hosts": [{"hostnqn": "nqn.a"}]}
+        paths = [self.file(f"fresh-{n}.json", json.dumps(profile)) for n in range(2)]
         # Every engine of the fake says this, of whatever case.
         fresh = [{"event": "fresh", "case": ident, "requirement": "C-001", "digest": digest, "packet": 1, "conn": 1}
                  for ident, digest in (("timer.expires", "aa"), ("concat.replace.once", "bb"))]
@@ -333,7 +333,7 @@ class Jobs(RunnerTest):
         self.assertEqual([seen["count"] for seen in self.results()["observations"]], [2])
 
     def test_a_twin_is_an_equal(self):
-        profile = {"format": "nvme-conform-profile/1", "subnqn": "nqn.s", "hosts": [{"hostnqn": "nqn.a"}]}
+        profile = {"format": "nvme-conform-profile/1", "subnqn": "nqn.s", "addr": "127.0.0.1", "hosts": [{"hostnqn": "nqn.a"}]}
         one, other = (self.file(f"{name}.json", json.dumps({**profile, "hosts": [{"hostnqn": f"nqn.{name}"}]})) for name in "ab")
         self.assert_refused(self.run_suite("--profile", one, "--twin", other), "--twin", other, "hosts")
         self.assert_refused(self.run_suite(*REAL, "--twin", other), "--twin", "--profile")
