@@ -82,6 +82,7 @@ local e = {
     concat = ProtoExpert.new("nvme-auth.concat", "A secure channel concatenation that is not possible here, or was refused though it is",
         expert.group.PROTOCOL, expert.severity.ERROR),
     repeated = ProtoExpert.new("nvme-auth.repeated", "A value that must not come twice", expert.group.SECURITY, expert.severity.ERROR),
+    mirrored = ProtoExpert.new("nvme-auth.mirrored", "C2 is the C1 of the Challenge", expert.group.SECURITY, expert.severity.ERROR),
     tail = ProtoExpert.new("nvme-auth.tail", "Bytes behind the message are not zero", expert.group.PROTOCOL, expert.severity.WARN),
 }
 auth.experts = e
@@ -236,11 +237,11 @@ local function follow_challenge(m, q, hash, group, s1, c1)
         if c1 then
             challenges["c1 " .. tostring(c1:bytes())] = m.frame
         end
-        q.state, q.hash, q.group = "challenged", hash, group
+        q.state, q.hash, q.group, q.c1 = "challenged", hash, group, c1 and tostring(c1:bytes())
     end
 end
 
-local function follow_reply(m, q, hl, dhvlen, cvalid, s2)
+local function follow_reply(m, q, hl, dhvlen, cvalid, s2, c2)
     if q.state ~= "challenged" then
         find_fault(m, e.order, "Reply without Challenge before it")
     else
@@ -250,6 +251,10 @@ local function follow_reply(m, q, hl, dhvlen, cvalid, s2)
         end
         if GROUP_LEN[q.group] ~= dhvlen then
             find_fault(m, e.length, string.format("DHVLEN %d with DHgID %d", dhvlen, q.group))
+        end
+        -- A host that sends back what it got lets the controller answer with R1 (Base 2.2, 8.3.4.5.4).
+        if cvalid == 1 and s2 ~= 0 and c2 and tostring(c2:bytes()) == q.c1 then
+            find_fault(m, e.mirrored, "C2 is the C1 of the Challenge")
         end
     end
     q.cvalid, q.s2, q.state = cvalid, s2, "replied"
@@ -363,7 +368,7 @@ local function reply(m)
     if dhvlen and dhvlen > 0 then
         bytes(m, dhvlen, f.dhval)
     end
-    follow(m, follow_reply, hl, dhvlen, cvalid, s2)
+    follow(m, follow_reply, hl, dhvlen, cvalid, s2, c2)
 end
 
 local function success1(m)

@@ -110,7 +110,7 @@ TWO_WAY = "auth.two-way/sha256/ffdhe2048"
 EXPERTS = (("s1-zero", TWO_WAY, "value"), ("tid-wrong-in-challenge", TWO_WAY, "t_id.other"), ("target-omits-r2", TWO_WAY, "value"),
            ("leak-heap-tail", TWO_WAY, "tail"),
            ("c1-static", "auth.fresh-challenges", "repeated"), ("free-sq-on-success", "replace.second/sha256", "concat"))
-ERRORS = ("truncated", "unknown", "direction", "value", "length", "order", "t_id.other", "choice", "concat", "repeated")
+ERRORS = ("truncated", "unknown", "direction", "value", "length", "order", "t_id.other", "choice", "concat", "repeated", "mirrored")
 
 
 @unittest.skipUnless(shutil.which("tshark"), "tshark is not installed")
@@ -214,6 +214,15 @@ class Wireshark(unittest.TestCase):
         for defect, case, expert in EXPERTS:
             path = self.capture(case, [defect])
             self.assertGreater(len(self.tshark(path, where=f"nvme-auth.{expert}")), 0, defect)
+
+    def test_mirrored_challenge(self):
+        """The case of that name sends C1 back as C2, once; what else it sends is in order."""
+        path = self.capture("reply.c2-equals-c1")
+        rows = self.tshark(path, "nvme-auth.c2", "nvme-auth.message", where="nvme-auth.mirrored")
+        self.assertEqual([row["nvme-auth.message"] for row in rows], ["0x0102"])
+        (challenge,) = self.tshark(path, "nvme-auth.c1", where="nvme-auth.c1")
+        self.assertEqual(rows[0]["nvme-auth.c2"], challenge["nvme-auth.c1"])
+        self.assertEqual(len(self.tshark(path, where=" || ".join(f"nvme-auth.{name}" for name in ERRORS))), 1)
 
     def test_frames_are_in_order(self):
         """Checksums, sequence numbers, names and comments of what we write."""
