@@ -2,6 +2,7 @@
 #include "harness/engine/replay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,18 +135,26 @@ enum nvc_result replay_read_keylog(
 
 enum nvc_result replay_open_capture(const char *path, FILE **in, struct nvc_error *err)
 {
+	/* A pipe that nobody writes to must not hold this up. */
+	const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct stat about;
 
-	*in = fopen(path, "rb");
-	if (!*in)
+	*in = NULL;
+	if (fd < 0 && strcmp(path, "-") != 0)
 		return nvc_fail(err, NVC_E_INVALID, "%s: %s", path, strerror(errno));
-	if (fstat(fileno(*in), &about) == 0 && S_ISREG(about.st_mode)) {
+	if (fd >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode))
+		*in = fdopen(fd, "rb");
+	if (*in) {
 		setvbuf(*in, NULL, _IOFBF, READ_BUFFER);
 		return NVC_OK;
 	}
-	fclose(*in);
-	*in = NULL;
-	return nvc_fail(err, NVC_E_INVALID, "%s: is no ordinary file", path);
+	if (fd >= 0)
+		close(fd);
+	return nvc_fail(err, NVC_E_INVALID,
+		"%s: is no ordinary file: save the capture to one, and name that (--follow reads "
+		"it "
+		"while it grows)",
+		path);
 }
 
 /* Everything that was asked for, and what it holds. */

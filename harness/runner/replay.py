@@ -225,6 +225,9 @@ def _judge(args, path, identities, printer, reports):
 
 def main(args):
     """main runs `nvme-conform replay`: 0 judged and clean, 1 judged and violated, 125 could not judge, 2 not a capture."""
+    for path in args.files:
+        if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
+            raise UsageError(f"{path}: is no ordinary file: save the capture to one, and name that (--follow reads it while it grows)")
     if args.against:
         return reenact.main(args)
     reenact.refuse_alone(args)

@@ -186,6 +186,28 @@ static enum nvc_result check_link(struct nvc_file *file, struct nvc_error *err)
 		file->link, name ? name : "unknown");
 }
 
+/* What a file is packed with, by its first bytes; NULL: it is not. */
+static const char *packing_of(FILE *in)
+{
+	static const struct {
+		const char *name, *magic;
+	} rows[] = {{"gzip", "\x1f\x8b"}, {"zstd", "\x28\xb5\x2f\xfd"},
+		{"xz", "\xfd"
+		       "7zXZ"},
+		{"bzip2", "BZh"}, {"lz4", "\x04\x22\x4d\x18"}};
+	uint8_t head[8];
+	const size_t len = fread(head, 1, sizeof(head), in);
+
+	rewind(in);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const size_t magic_len = strlen(rows[i].magic);
+
+		if (len >= magic_len && memcmp(head, rows[i].magic, magic_len) == 0)
+			return rows[i].name;
+	}
+	return NULL;
+}
+
 /* Takes over `in`, which libpcap reads through `file`. */
 static enum nvc_result open_pcap(FILE *in, struct nvc_file *file, struct nvc_error *err)
 {
@@ -201,10 +223,17 @@ static enum nvc_result open_pcap(FILE *in, struct nvc_file *file, struct nvc_err
 
 enum nvc_result nvc_file_open(FILE *in, struct nvc_file **out, struct nvc_error *err)
 {
-	struct nvc_file *file = calloc(1, sizeof(*file));
+	const char *packing = packing_of(in);
+	struct nvc_file *file;
 	enum nvc_result result;
 
 	*out = NULL;
+	if (packing) {
+		fclose(in);
+		return nvc_fail(
+			err, NVC_E_MALFORMED, "is compressed (%s): unpack it first", packing);
+	}
+	file = calloc(1, sizeof(*file));
 	if (!file) {
 		fclose(in);
 		return nvc_fail(err, NVC_E_NO_MEMORY, "no memory for a capture file");

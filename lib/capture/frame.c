@@ -8,6 +8,7 @@ enum {
 	ETHERTYPE_IPV6 = 0x86dd,
 	ETHERTYPE_VLAN = 0x8100,
 	ETHERTYPE_QINQ = 0x88a8,
+	ETHERTYPE_QINQ_OLD = 0x9100, /* of before 802.1ad, and still in use */
 	PROTOCOL_TCP = 6,
 	MAX_TAGS = 4,
 	MAX_EXTENSIONS = 8,
@@ -72,6 +73,11 @@ bool nvc_frame_link_known(int link)
 	}
 }
 
+static bool is_tag(unsigned int type)
+{
+	return type == ETHERTYPE_VLAN || type == ETHERTYPE_QINQ || type == ETHERTYPE_QINQ_OLD;
+}
+
 /* Takes the link header off. Returns an Ethertype; where the link has none, that of the IP version; 0 when cut. */
 static unsigned int take_link(int link, struct rest *rest)
 {
@@ -102,8 +108,7 @@ static unsigned int take_link(int link, struct rest *rest)
 			return 0;
 		return rest->in.data[0] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
 	}
-	for (int tags = 0; tags < MAX_TAGS && (type == ETHERTYPE_VLAN || type == ETHERTYPE_QINQ);
-		tags++) {
+	for (int tags = 0; tags < MAX_TAGS && is_tag(type); tags++) {
 		header = take(rest, 4);
 		type = header ? get_be(header + 2, 2) : 0;
 	}
@@ -113,6 +118,14 @@ static unsigned int take_link(int link, struct rest *rest)
 static enum nvc_frame_kind short_of(const struct rest *rest)
 {
 	return rest->cut ? NVC_FRAME_CUT : NVC_FRAME_OTHER;
+}
+
+/* The first fragment has the ports, further ones lie at an offset. */
+static enum nvc_frame_kind kind_of_fragment(unsigned int offset, bool more)
+{
+	if (offset)
+		return NVC_FRAME_LATER_FRAGMENT;
+	return more ? NVC_FRAME_FRAGMENT : NVC_FRAME_TCP;
 }
 
 static enum nvc_frame_kind take_ipv4(struct rest *rest, struct nvc_tcp_ends *ends)
@@ -134,11 +147,21 @@ static enum nvc_frame_kind take_ipv4(struct rest *rest, struct nvc_tcp_ends *end
 			return NVC_FRAME_OTHER;
 		limit(rest, total - header_len);
 	}
-	if (get_be(header + 6, 2) & 0x3fff)
-		return NVC_FRAME_FRAGMENT;
 	memcpy(ends->address[0], header + 12, 4);
 	memcpy(ends->address[1], header + 16, 4);
-	return NVC_FRAME_TCP;
+	return kind_of_fragment(get_be(header + 6, 2) & 0x1fff, get_be(header + 6, 2) & 0x2000);
+}
+
+/* The fragment header of IPv6. */
+static enum nvc_frame_kind take_fragment(struct rest *rest)
+{
+	const uint8_t *header = take(rest, 8);
+
+	if (!header)
+		return short_of(rest);
+	if (header[0] != PROTOCOL_TCP)
+		return NVC_FRAME_OTHER;
+	return kind_of_fragment(get_be(header + 2, 2) >> 3, get_be(header + 2, 2) & 1);
 }
 
 static enum nvc_frame_kind take_ipv6(struct rest *rest, struct nvc_tcp_ends *ends)
@@ -158,7 +181,7 @@ static enum nvc_frame_kind take_ipv6(struct rest *rest, struct nvc_tcp_ends *end
 	next = header[6];
 	for (int i = 0; i < MAX_EXTENSIONS && next != PROTOCOL_TCP; i++) {
 		if (next == 44)
-			return NVC_FRAME_FRAGMENT;
+			return take_fragment(rest);
 		if (next != 0 && next != 43 && next != 60) /* hop-by-hop, routing, destination */
 			return NVC_FRAME_OTHER;
 		extension = take(rest, 8);
@@ -169,11 +192,19 @@ static enum nvc_frame_kind take_ipv6(struct rest *rest, struct nvc_tcp_ends *end
 	return next == PROTOCOL_TCP ? NVC_FRAME_TCP : NVC_FRAME_OTHER;
 }
 
+static void take_ports(const struct rest *rest, struct nvc_tcp_ends *ends)
+{
+	for (size_t i = 0; i < 2 && rest->in.len >= 4; i++)
+		ends->port[i] = (uint16_t)get_be(rest->in.data + 2 * i, 2);
+}
+
 static enum nvc_frame_kind take_tcp(struct rest *rest, struct nvc_segment *out)
 {
-	const uint8_t *header = take(rest, 20);
+	const uint8_t *header;
 	size_t header_len;
 
+	take_ports(rest, &out->ends);
+	header = take(rest, 20);
 	if (!header)
 		return short_of(rest);
 	header_len = (size_t)(header[12] >> 4) * 4;
@@ -181,8 +212,6 @@ static enum nvc_frame_kind take_tcp(struct rest *rest, struct nvc_segment *out)
 		return NVC_FRAME_OTHER;
 	if (!take(rest, header_len - 20))
 		return short_of(rest);
-	out->ends.port[0] = (uint16_t)get_be(header, 2);
-	out->ends.port[1] = (uint16_t)get_be(header + 2, 2);
 	out->seq = get_be(header + 4, 4);
 	out->ack = get_be(header + 8, 4);
 	out->flags = header[13];
@@ -209,5 +238,7 @@ enum nvc_frame_kind nvc_frame_parse(
 	default:
 		return short_of(&rest);
 	}
+	if (kind == NVC_FRAME_FRAGMENT)
+		take_ports(&rest, &out->ends);
 	return kind == NVC_FRAME_TCP ? take_tcp(&rest, out) : kind;
 }

@@ -31,15 +31,16 @@ struct nvc_segment {
 enum nvc_frame_kind {
 	NVC_FRAME_OTHER, /* no TCP, or broken */
 	NVC_FRAME_TCP,
-	NVC_FRAME_FRAGMENT, /* an IP fragment: its TCP segment is not put together */
-	NVC_FRAME_CUT,	    /* the snap length cut into the headers */
+	NVC_FRAME_FRAGMENT, /* the first IP fragment of a TCP segment, which is not put together */
+	NVC_FRAME_LATER_FRAGMENT,
+	NVC_FRAME_CUT, /* the snap length cut into the headers */
 };
 
 /* nvc_frame_link_known tells whether frames of link type `link` can be taken apart. */
 bool nvc_frame_link_known(int link);
 
 /* nvc_frame_parse takes `frame` apart, of which `wire_len` bytes (at least frame.len) were on the wire. `out` is filled for
- * NVC_FRAME_TCP only and points into `frame`. Checksums are not looked at: with offloading, what is captured on the sender
+ * NVC_FRAME_TCP and points into `frame`; of a first fragment and of what is cut it has the ports, 0 where they are not there. Checksums are not looked at: with offloading, what is captured on the sender
  * does not have them yet. */
 enum nvc_frame_kind nvc_frame_parse(
 	int link, struct nvc_slice frame, size_t wire_len, struct nvc_segment *out);

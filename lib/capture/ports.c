@@ -43,6 +43,24 @@ void nvc_ports_pass_over(struct nvc_flow *flow)
 	}
 }
 
+void nvc_ports_unread(struct nvc_replay_unread *unread, const struct nvc_tcp_ends *ends)
+{
+	for (int side = 0; side < 2; side++)
+		unread->ports[ends->port[side] / 8] |= (uint8_t)(1u << ends->port[side] % 8);
+	unread->anywhere = unread->anywhere || (!ends->port[0] && !ends->port[1]);
+}
+
+static bool may_be_ours(
+	const struct nvc_replay_state *replay, const struct nvc_replay_unread *unread)
+{
+	bool ours = unread->anywhere;
+
+	for (unsigned int port = 0; port < NVC_REPLAY_NUM_PORTS && !ours; port++)
+		ours = (unread->ports[port / 8] >> port % 8 & 1) &&
+		       is_known(replay, (uint16_t)port);
+	return ours;
+}
+
 void nvc_ports_settle(struct nvc_replay_state *replay)
 {
 	for (unsigned int port = 0; port < NVC_REPLAY_NUM_PORTS; port++) {
@@ -56,6 +74,11 @@ void nvc_ports_settle(struct nvc_replay_state *replay)
 				? NVC_BEGINS_IN_MIDDLE
 				: "it was passed over before NVMe/TCP was found on its port");
 	}
+	if (may_be_ours(replay, &replay->fragments))
+		nvc_replay_cannot_judge(replay, 0, "TCP in IP fragments is not put together");
+	if (may_be_ours(replay, &replay->cut))
+		nvc_replay_cannot_judge(
+			replay, 0, "packets are cut within their headers (snap length)");
 }
 
 int nvc_ports_host(const struct nvc_flow *flow, int first)

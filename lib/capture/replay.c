@@ -110,7 +110,7 @@ static void take_time(struct nvc_replay_state *replay, uint64_t time)
 static enum nvc_result take_packets(
 	struct nvc_replay_state *replay, struct nvc_file *file, struct nvc_error *err)
 {
-	unsigned int fragments = 0, cut = 0;
+	bool first_fragments = false, later_fragments = false;
 	struct nvc_packet packet;
 	struct nvc_segment segment;
 	enum nvc_result result;
@@ -126,10 +126,14 @@ static enum nvc_result take_packets(
 			result = nvc_reassembly_segment(replay->reassembly, &segment);
 			break;
 		case NVC_FRAME_FRAGMENT:
-			fragments++;
+			first_fragments = true;
+			nvc_ports_unread(&replay->fragments, &segment.ends);
+			break;
+		case NVC_FRAME_LATER_FRAGMENT:
+			later_fragments = true;
 			break;
 		case NVC_FRAME_CUT:
-			cut++;
+			nvc_ports_unread(&replay->cut, &segment.ends);
 			break;
 		case NVC_FRAME_OTHER:
 			break;
@@ -142,11 +146,9 @@ static enum nvc_result take_packets(
 	replay->result->secrets += nvc_file_passed(file);
 	if (nvc_file_lost(file))
 		nvc_replay_cannot_judge(replay, 0, "packets of the interface were lost");
-	if (fragments)
-		nvc_replay_cannot_judge(replay, 0, "TCP in IP fragments is not put together");
-	if (cut)
-		nvc_replay_cannot_judge(
-			replay, 0, "packets are cut within their headers (snap length)");
+	/* Whose they are the first ones tell, where there are any. */
+	replay->fragments.anywhere =
+		replay->fragments.anywhere || (later_fragments && !first_fragments);
 	return NVC_OK;
 }
 

@@ -48,6 +48,12 @@ struct nvc_replay_passed {
 	bool in_middle;		/* the first began before the capture */
 };
 
+/* Segments that could not be read, by their ports. */
+struct nvc_replay_unread {
+	uint8_t ports[NVC_REPLAY_NUM_PORTS / 8];
+	bool anywhere; /* one whose ports are not there */
+};
+
 struct nvc_replay_state {
 	struct nvc_replay_sink sink;
 	struct nvc_replay_result *result;
@@ -61,6 +67,7 @@ struct nvc_replay_state {
 	unsigned int foreign_tls;
 	uint8_t ports[NVC_REPLAY_NUM_PORTS / 8]; /* where NVMe/TCP was found */
 	struct nvc_replay_passed passed[NVC_REPLAY_NUM_PORTS];
+	struct nvc_replay_unread fragments, cut;
 	uint64_t frames[NVC_REPLAY_PDUS]; /* of PDUs, by their number */
 	const struct nvc_replay_identity *identities;
 	size_t num_identities;
@@ -129,7 +136,11 @@ int nvc_ports_host(const struct nvc_flow *flow, int first);
 /* nvc_ports_pass_over takes the connection for a foreign one, as nothing has said yet that it is ours. */
 void nvc_ports_pass_over(struct nvc_flow *flow);
 
-/* nvc_ports_settle says which connections that were passed over are not judged, as NVMe/TCP was found on their port later. */
+/* nvc_ports_unread remembers that a segment between `ends` could not be read; ports of 0 are not known. */
+void nvc_ports_unread(struct nvc_replay_unread *unread, const struct nvc_tcp_ends *ends);
+
+/* nvc_ports_settle says which connections that were passed over are not judged, as NVMe/TCP was found on their port later, and
+ * whether segments that could not be read may be ours. */
 void nvc_ports_settle(struct nvc_replay_state *replay);
 
 /* nvc_check_say tells an event about `flow`, nvc_check_names the names of its Connect. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Captures left by `run` and judged by `replay`, with the real engine: skipped, with the reason, where it is not built."""
 
+import gzip
 import json
 import os
 import re
@@ -359,6 +360,13 @@ class Captures(RunnerTest):
         self.assert_refused(self.real("replay", self.path("nothing")), "nothing", "No such file")
         self.assert_refused(self.real("replay", text), "text", "is not a capture")
         self.assert_refused(self.real("replay", self.directory), "no ordinary file")
+        self.assert_refused(self.real("replay", "-"), "-: is no ordinary file", "save the capture")
+        os.mkfifo(self.path("fifo"))  # nobody ever writes to it
+        for words in ((), ("--follow",), ("--against", "reference")):
+            self.assert_refused(self.real("replay", *words, self.path("fifo")), "fifo", "no ordinary file")
+        with open(os.path.join(ROOT, "captures", "failure1.pcapng"), "rb") as file, gzip.open(self.path("packed.gz"), "wb") as packed:
+            packed.write(file.read())
+        self.assert_refused(self.real("replay", self.path("packed.gz")), "packed.gz", "compressed (gzip)")
         self.assert_refused(self.real("replay", "--keylog", self.path("nothing"), text), "--keylog", "no such file")
 
 

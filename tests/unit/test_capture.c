@@ -385,6 +385,7 @@ static const struct {
 	{NVC_LINK_SLL2, "\x08\0\0\0\0\0\0\x01\0\x01\0\x06\x02\0\0\0\0\x01\0\0", 20},
 	{NVC_LINK_ETHERNET, "\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x81\0\0\x05\x08\0", 18},
 	{NVC_LINK_ETHERNET, "\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x88\xa8\0\x05\x81\0\0\x06\x08\0", 22},
+	{NVC_LINK_ETHERNET, "\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x91\0\0\x05\x81\0\0\x06\x08\0", 22},
 };
 
 START_TEST(link_layers)
