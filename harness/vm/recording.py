@@ -11,6 +11,7 @@ import base64
 import os
 import secrets
 import shlex
+import struct
 import subprocess
 import tempfile
 
@@ -43,6 +44,27 @@ n=0
 while kill -0 "$(cat /run/tcpdump.pid)" 2>/dev/null; do n=$((n + 1)); [ $n -gt 100 ] && exit 1; sleep 0.1; done
 grep -q '^0 packets dropped by kernel' /run/tcpdump.log || { cat /run/tcpdump.log; exit 1; }
 """
+
+
+_SECTION, _INTERFACE = 0x0A0D0D0A, 1
+_MAGIC = 0x1A2B3C4D
+
+
+def interfaces_first(data):
+    """interfaces_first returns a pcapng of one section, its bytes, with the blocks of the interfaces behind that of the section.
+
+    editcap puts the secrets in between, and cannot write again what it reads then; mergecap neither.
+    """
+    order = "<" if struct.unpack_from("<I", data, 8)[0] == _MAGIC else ">"
+    parts = {_SECTION: [], _INTERFACE: [], None: []}
+    at = 0
+    while at < len(data):
+        kind, size = struct.unpack_from(order + "II", data, at)
+        if size < 12 or at + size > len(data):
+            raise GateError(f"a pcapng with a broken block at byte {at}")
+        parts[kind if kind in parts else None].append(data[at:at + size])
+        at += size
+    return b"".join(block for blocks in parts.values() for block in blocks)
 
 
 class HostGuest(linux_host.HostGuest):
@@ -106,3 +128,7 @@ class Recording:
                                   timeout=MERGE_SECONDS)
         if done.returncode:
             raise GateError(f"editcap cannot write {path}: {done.stderr.strip()}")
+        with open(path, "r+b") as file:
+            ordered = interfaces_first(file.read())
+            file.seek(0)
+            file.write(ordered)

@@ -3,11 +3,13 @@
 
 import json
 import os
+import shutil
+import struct
 import subprocess
 import unittest
 
 from support import ROOT, SECONDS
-from harness.vm import profile
+from harness.vm import profile, recording
 
 ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
 CAPTURES = os.path.join(ROOT, "captures")
@@ -30,6 +32,30 @@ class Golden(unittest.TestCase):
                 self.assertLess(os.path.getsize(os.path.join(CAPTURES, entry["file"])), 100_000)
                 self.assertTrue("case" in entry or {"kernel", "host", "target"} <= entry.keys())
                 self.assertTrue(entry["shows"])
+
+    def blocks(self, data):
+        """blocks returns those of a pcapng, each as (type, bytes)."""
+        found, at = [], 0
+        while at < len(data):
+            kind, size = struct.unpack_from("<II", data, at)
+            found.append((kind, data[at : at + size]))
+            at += size
+        return found
+
+    def test_interfaces_come_first(self):
+        """Wireshark's editcap and mergecap read no file whose secrets come before its interface."""
+        for entry in self.entries:
+            with self.subTest(entry["file"]):
+                with open(os.path.join(CAPTURES, entry["file"]), "rb") as file:
+                    data = file.read()
+                self.assertEqual([kind for kind, _ in self.blocks(data)[:2]], [0x0A0D0D0A, 1])
+                self.assertEqual(recording.interfaces_first(data), data)
+                if shutil.which("editcap"):
+                    subprocess.run(["editcap", os.path.join(CAPTURES, entry["file"]), os.devnull], check=True, capture_output=True,
+                                   timeout=SECONDS)
+                # As editcap writes it: nothing but the order changes.
+                head, interface, *rest = self.blocks(data)
+                self.assertEqual(recording.interfaces_first(b"".join(block for _, block in [head, *rest, interface])), data)
 
     def judge(self, entry, **config):
         """judge returns what the engine says at the end of a capture."""
