@@ -106,11 +106,12 @@ class GrowthTest(unittest.TestCase):
 
 class RoundsTest(unittest.TestCase):
     def test_the_engine_has_the_cases(self):
-        soak.check(soak.ROUNDS)
+        soak.check_rounds(soak.ROUNDS)
+        soak.check_cases()
 
     def test_too_few_rounds(self):
         with self.assertRaises(GateError) as caught:
-            soak.check(5)
+            soak.check_rounds(5)
         self.assertEqual(caught.exception.exit_status, EXIT_USAGE)
 
     def test_rounds_reach_the_engine_and_are_counted(self):
