@@ -301,7 +301,7 @@ def _dispatch(words, directory):
         kernel=words.kernel, debs=tuple(words.deb), image=words.image, tree=words.tree,
         uml=words.uml, modules=words.modules, config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,
         accel=words.accel, directory=os.path.join(directory, "guest"), memory=words.memory,
-        append=words.append, boot_seconds=words.boot_timeout, guests=options.num_guests(words))
+        append=words.append, boot_seconds=words.boot_timeout, leaks=words.soak is None, guests=options.num_guests(words))
     if words.kernels or words.rejudge or words.merge:
         return matrix.run(words, directory, PROGRAM)
     if words.fetch:

@@ -147,7 +147,7 @@ def export(words, request, directory):
     guest = _prepared(words, request)
     os.makedirs(directory, exist_ok=True)
     initrd = os.path.join(directory, "initrd")
-    initramfs.write(initrd, guest.prepared.program_archive, guest.kernel, guest.files(), guest.skip_modules,
+    initramfs.write(initrd, guest.prepared.program_archive, guest.kernel, guest.conf(), guest.skip_modules,
                     guest.more())
     with open(initrd, "rb") as file:
         joined = cpio.join(file.read())

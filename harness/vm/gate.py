@@ -22,11 +22,14 @@ import time
 from dataclasses import dataclass, field, replace
 
 from . import cache as cache_module
-from . import fetch, initramfs, kvm, modules, nvmet, profile, qemu, uml
+from . import fetch, initramfs, kmemleak, kvm, modules, nvmet, profile, qemu, uml
 from . import kernel as kernel_module
 from .errors import EXIT_CANNOT_JUDGE, EXIT_USAGE, GateError
 
 ICREQ_SECONDS = 20
+# A task that waits that long without a word hangs; the kernel's own two minutes are longer than most runs.
+HUNG_TASK_SECONDS = 20
+SLOW_HUNG_TASK_SECONDS = 60    # with KASAN or lockdep
 KASAN_MIB = 1024    # its shadow takes an eighth, what it holds back from reuse a quarter
 GUEST_MIB = 384     # page cache and suite, beside the memory of one guest
 _ICREQ = struct.pack("<BBBBI", 0, 0, 128, 0, 128) + bytes(120)
@@ -52,6 +55,7 @@ class Request:
     memory: int = qemu.MEMORY_MIB
     append: str = ""
     boot_seconds: float = qemu.BOOT_SECONDS
+    leaks: bool = True    # ask kmemleak at the end, where the kernel has it
     guests: int = 1    # equal ones, that share the cases out; None: as many as there is room for, 1 or 2
 
 
@@ -166,6 +170,11 @@ class GuestBase:
         """files returns {name below /conf: contents} for this run."""
         return {}
 
+    def conf(self):
+        """conf returns files() and what is in /conf of every guest."""
+        slow = _has_kasan(self.kernel) or self.kernel.config.get("PROVE_LOCKING") == "y"
+        return {**self.files(), "hung_task_seconds": str(SLOW_HUNG_TASK_SECONDS if slow else HUNG_TASK_SECONDS)}
+
     def more(self):
         """more returns one further archive for the guest's root, empty for none."""
         return b""
@@ -195,7 +204,7 @@ class GuestBase:
         try:
             os.makedirs(self.directory, exist_ok=True)
             initrd = os.path.join(self.directory, "initrd")
-            initramfs.write(initrd, self.prepared.program_archive, self.kernel, self.files(),
+            initramfs.write(initrd, self.prepared.program_archive, self.kernel, self.conf(),
                             self.skip_modules, self.more())
         except OSError as error:
             raise GateError(f"cannot write {self.directory}: {error.strerror}") from error
@@ -331,15 +340,22 @@ class _End:
     tlshd_alive: bool
     death: str
     until: float
+    leaks: list = field(default_factory=list)
+    scanned: bool = False
+
+    def findings(self):
+        """findings returns what its kernel complained about, and lost."""
+        return kmemleak.joined(self.guest.log.findings(end=self.until), self.leaks, self.scanned)
 
 
 def _end_of(guest):
+    leaks, scanned = kmemleak.scan(guest) if guest.prepared.request.leaks and guest.alive() else ([], False)
     taint, tlshd_alive, death = guest.taint(), guest.tlshd_alive(), guest.machine.death()
     if death and guest.twin:
         death = f"{death} ({os.path.basename(guest.directory)})"
     # How User-Mode Linux ends when it is told to is no doing of a case.
     until = guest.log.settled() if guest.kernel.uml and not death else float("inf")
-    return _End(guest, taint, tlshd_alive, death, until)
+    return _End(guest, taint, tlshd_alive, death, until, leaks, scanned)
 
 
 def _joined(report, ends):
@@ -352,7 +368,7 @@ def _joined(report, ends):
     report.taint_after = None if None in after else functools.reduce(operator.or_, after)
     report.tlshd_alive = False if False in alive else None if None in alive else True
     report.death = "; ".join(end.death for end in ends if end.death) or None
-    report.findings = [replace(found, twin=end.guest.twin) for end in ends for found in end.guest.log.findings(end=end.until)]
+    report.findings = [replace(found, twin=end.guest.twin) for end in ends for found in end.findings()]
     report.lines = [replace(line, twin=end.guest.twin) for end in ends for line in end.guest.log.lines()]
     report.timings["boot"] = max(end.guest.timings["boot"] for end in ends)
 

@@ -15,7 +15,7 @@ import shlex
 import time
 from dataclasses import dataclass, field
 
-from . import gate, initramfs, klog, nvmet, qemu
+from . import gate, initramfs, klog, kmemleak, nvmet, qemu
 from .errors import GateError
 
 TARGET_SERVICE = 4420
@@ -187,5 +187,6 @@ def run_linux_host(request, target_port, steps, psks=()):
             report.taint_after = guest.taint()
         except GateError as error:
             report.error = error.message
-    report.findings = guest.log.findings()
+        leaks, scanned = kmemleak.scan(guest) if guest.alive() else ([], False)
+    report.findings = kmemleak.joined(guest.log.findings(), leaks, scanned)
     return report

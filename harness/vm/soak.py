@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..runner import catalogue, engine
 from ..runner.errors import RunnerError, UsageError
+from . import kmemleak
 from .errors import EXIT_USAGE, GateError
 
 EVENTS = "soak.jsonl"
@@ -42,21 +43,21 @@ KINDS = {
 
 # Shrinking a cache gives back what the processor keeps of it, so that slabinfo counts objects in use and no others.
 # .nvme is emptied: no case of a soak uses a PSK that the guest was configured with.
-_MEASURE = """
+_MEASURE = f"""
 sleep 3
 echo psks $(grep -c ' psk .*NVMe[01]G' /proc/keys)
 keyctl clear %:.nvme
 if [ -e /sys/kernel/debug/kmemleak ]; then
-	echo scan >/sys/kernel/debug/kmemleak; sleep 6; echo scan >/sys/kernel/debug/kmemleak
+	{kmemleak.SCAN}
 fi
 sleep 2
 echo 3 >/proc/sys/vm/drop_caches
-for cache in /sys/kernel/slab/*/shrink; do echo 1 >$cache; done 2>/dev/null
+{kmemleak.SHRINK}
 echo keys $(grep -c . /proc/keys)
 sed -n 's/^\\(MemFree\\|Slab\\|SUnreclaim\\):  *\\([0-9]*\\).*/\\1 \\2/p' /proc/meminfo
 sed -n 's/^/slab /p' /proc/slabinfo
-[ -e /sys/kernel/debug/kmemleak ] && { echo kmemleak $(grep -c '^unreferenced' /sys/kernel/debug/kmemleak)
-	head -n 60 /sys/kernel/debug/kmemleak | sed 's/^/leak /'; }
+[ -e /sys/kernel/debug/kmemleak ] && {{ echo kmemleak $(grep -c '^unreferenced' /sys/kernel/debug/kmemleak)
+	{kmemleak.REPORT} | head -n 60 | sed 's/^/leak /'; }}
 true
 """
 

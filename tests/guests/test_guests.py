@@ -228,6 +228,14 @@ class SideBySideTest(GuestTest):
         self.assertEqual(set(listening), {"%08X" % int.from_bytes(socket.inet_aton("127.0.0.1"), sys.byteorder)})
 
 
+class WatchedTest(GuestTest):
+    def test_a_hung_task_is_reported_while_the_gate_runs(self):
+        prepared = gate.prepare(gate.Request(kernel=KERNEL, offline=True, directory=self.path("guest")))
+        with gate.Guest(prepared) as guest:
+            told = guest.run("cd /proc/sys/kernel; cat hung_task_timeout_secs hung_task_check_interval_secs").output.split()
+        self.assertEqual(told, [str(gate.HUNG_TASK_SECONDS), "5"])
+
+
 class BadGuestTest(GuestTest):
     """A guest that does not come up: one line, and 125."""
 

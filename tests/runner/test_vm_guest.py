@@ -16,7 +16,7 @@ from unittest import mock
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
-from harness.vm import baseline, control, gate, klog, linux_host, qemu, relay, slices, windows  # noqa: E402
+from harness.vm import baseline, control, gate, klog, kmemleak, linux_host, qemu, relay, slices, soak, windows  # noqa: E402
 from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_TOOL, EXIT_USAGE, GateError  # noqa: E402
 
 OOPS = """\
@@ -334,6 +334,84 @@ class SlicesTest(unittest.TestCase):
     def test_what_deserves_one(self):
         found = {"auth.pass": baseline.Found("auth.pass", "pass", "pass"), "reply.mute": baseline.Found("reply.mute", "pass", "fail")}
         self.assertEqual(slices.failed(found, self.report.findings, self.windows), ["reply.mute", "reply.late/1"])
+
+
+class KmemleakTest(unittest.TestCase):
+    """What a kernel with kmemleak lost: asked once, by place, at the time of the allocation, without its octets."""
+
+    PLACES = """now 4294939000 60.00
+now 4294939700 67.02
+unreferenced object 0xffff888012345680 (size 32):
+  comm "kworker/0:0H", pid 6, jiffies 4294937700
+  backtrace (crc 6aaebf60):
+    kmemleak_alloc+0x4a/0x90
+    __kmalloc_cache_noprof+0x2c9/0x3b0
+    nvmet_auth_insert_psk+0x3a8/0x7d0
+    nvmet_execute_auth_send+0x11/0x22
+unreferenced object 0xffff8880123456a0 (size 32):
+  comm "kworker/0:0H", pid 6, jiffies 4294938700
+  backtrace (crc 1dc77258):
+    kmemleak_alloc+0x4a/0x90
+    __kmalloc_cache_noprof+0x2c9/0x3b0
+    nvmet_auth_insert_psk+0x3a8/0x7d0
+    nvmet_execute_auth_send+0x11/0x22
+unreferenced object 0xffff888012345780 (size 64):
+  comm "tlshd", pid 60, jiffies 4294938900
+  backtrace (crc 429abcf5):
+"""
+
+    def test_a_finding_a_place_at_the_time_of_its_first_object(self):
+        found = kmemleak.findings(self.PLACES, 1000.0)
+        self.assertEqual([each.title for each in found], [
+            "kmemleak: 2 unreferenced objects of 32 bytes, from nvmet_auth_insert_psk",
+            "kmemleak: an unreferenced object of 64 bytes, from tlshd"])
+        self.assertEqual([each.time for each in found], [980.0, 992.0])
+        self.assertIn("    nvmet_auth_insert_psk+0x3a8/0x7d0", found[0].lines)
+
+    def test_a_kernel_that_does_not_tell_the_time(self):
+        text = self.PLACES.replace("now 4294939", "now ")
+        for odd in (text.replace("now 000", "now"), "\n".join(self.PLACES.splitlines()[2:])):
+            self.assertEqual({each.time for each in kmemleak.findings(odd, 1000.0)}, {1000.0})
+        self.assertEqual(kmemleak.findings("now 1 1.0\nnow 2 2.0\n", 1000.0), [])
+
+    def guest(self, options, **said):
+        return mock.Mock(kernel=mock.Mock(config=options), run=mock.Mock(**said))
+
+    def test_who_is_asked(self):
+        done = control.StepResult("kmemleak", 0, self.PLACES, 7.0)
+        for options, number in (({"DEBUG_KMEMLEAK": "y"}, 2), ({}, 2), ({"TLS": "y"}, 0)):
+            found, scanned = kmemleak.scan(self.guest(options, return_value=done))
+            self.assertEqual((len(found), scanned), (number, bool(number)))
+        late = control.StepResult("kmemleak", 124, "", 120.0)
+        self.assertIn("did not end", kmemleak.scan(self.guest({}, return_value=late))[0][0].title)
+        self.assertEqual(kmemleak.scan(self.guest({}, side_effect=GateError("dead"))), ([], True))
+
+    def test_the_scan_s_own_words_do_not_count_twice(self):
+        said = [klog.Finding(1.0, "BUG: x"), klog.Finding(9.0, "kmemleak: 3 new suspected memory leaks (see ...)")]
+        leak = klog.Finding(5.0, "kmemleak: an unreferenced object")
+        self.assertEqual([each.time for each in kmemleak.joined(said, [leak], True)], [1.0, 5.0])
+        self.assertEqual([each.time for each in kmemleak.joined(said, [], False)], [1.0, 9.0])
+
+    def test_no_octets_leave_the_guest(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "kmemleak")
+            with open(path, "w", encoding="ascii") as file:
+                file.write('unreferenced object 0x1 (size 32):\n  comm "x", pid 6, jiffies 4\n  hex dump (first 32 bytes):\n'
+                           "    2b 67 46 25 3c 99 e0 e6 01 e9 e7 04 9c 8b 15 7a  +gF%\n  backtrace (crc 1):\n    f+0x1/0x2\n")
+            script = kmemleak.REPORT.replace("/sys/kernel/debug/kmemleak", path)
+            done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=10)
+        self.assertEqual(done.stdout, 'unreferenced object 0x1 (size 32):\n  comm "x", pid 6, jiffies 4\n  backtrace (crc 1):\n    f+0x1/0x2\n')
+        self.assertIn(kmemleak.REPORT, soak._MEASURE)
+
+
+class HungTaskTest(unittest.TestCase):
+    def conf(self, **options):
+        return gate.GuestBase(mock.Mock(kernel=mock.Mock(config=options), request=gate.Request(directory="/x"))).conf()
+
+    def test_sooner_than_a_run_ends_and_later_with_debugging(self):
+        self.assertEqual(self.conf()["hung_task_seconds"], "20")
+        for name in ("KASAN", "PROVE_LOCKING"):
+            self.assertEqual(self.conf(**{name: "y"})["hung_task_seconds"], "60")
 
 
 class ReportTest(unittest.TestCase):

@@ -67,6 +67,14 @@ start_tlshd() {
 	done
 }
 
+# The kernel looks once in so many seconds, by default as seldom as it takes to call a task hung.
+watch_tasks() {
+	hung=/proc/sys/kernel/hung_task_timeout_secs
+	[ -e $hung ] && cat /conf/hung_task_seconds >$hung
+	hung=/proc/sys/kernel/hung_task_check_interval_secs
+	[ -e $hung ] && echo 5 >$hung
+}
+
 # One line in: number, seconds, shell script in base64. Out: number, exit status, output in base64.
 # User-Mode Linux has no virtio port; its serial line neither loses octets nor has a wire.
 obey() {
@@ -113,6 +121,7 @@ load_modules
 start_network
 load_psks
 start_tlshd
+watch_tasks
 # shellcheck source=/dev/null
 [ -e /conf/setup.sh ] && . /conf/setup.sh
 [ -e /conf/console.json ] && serve_console
