@@ -16,8 +16,8 @@ from ..runner import options as runner_options
 from ..runner import reports as runner_reports
 from ..runner.errors import RunnerError
 from . import cache as cache_module
-from . import (baseline, config, console, expectation, gate, gate_junit, host_story, initramfs, matrix,
-               options, slices, soak)
+from . import (baseline, config, console, evidence, expectation, gate, host_story, initramfs, matrix, options,
+               soak)
 from .windows import Windows
 from .errors import (EXIT_CANNOT_JUDGE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED,
                      EXIT_USAGE, GateError)
@@ -143,39 +143,6 @@ def bisect_status(status):
     return BISECT_BROKEN + status
 
 
-def _twin(said):
-    """_twin returns the member that tells of which guest a span or a finding is; the first needs none."""
-    return {"twin": said.twin} if said.twin else {}
-
-
-def write_report(directory, words, report, windows, status, comparison=None, kinds=()):
-    """write_report stores gate.json, and the kernel's words on each failed case: versions are in guest/versions.json, verdicts
-    in suite/, which a soak has none of."""
-    judged = words.soak is None and report.result not in (EXIT_TOOL, EXIT_USAGE)
-    found = expectation.results_in(os.path.join(directory, "suite")) if judged else {}
-    kept = slices.write(directory, slices.failed(found, report.findings, windows), report, windows)
-    spans = [{"case": span.case, "start": round(span.start - report.started, 3), **_twin(span),
-              "kernel": span.said(report.lines, span.end or span.start)} for span in windows.spans]
-    facts = {"format": "nvme-conform-gate/1", "command": words.command, "again": options.again_words(words),
-             "kernel": report.release, "accel": report.accel,
-             "accel_reason": report.accel_reason, "suite_status": report.result,
-             "exit_status": status, "taint_before": report.taint_before,
-             "taint_after": report.taint_after, "tlshd_alive": report.tlshd_alive,
-             "death": report.death, "timings": report.timings,
-             "kernel_as_expected": report.kernel_silent or bool(comparison and comparison.kernel_as_expected),
-             "findings": [{"case": windows.case_at(found), "near": windows.near(found), **_twin(found),
-                           "title": found.title,
-                           "lines": found.lines} for found in report.findings],
-             "cases": [span for span in spans if span["kernel"]], "kernel_logs": kept}
-    if comparison is not None:
-        facts["baseline"] = comparison.facts()
-    if kinds:
-        facts["soak"] = [kind.facts() for kind in kinds]
-    with open(os.path.join(directory, "gate.json"), "w", encoding="utf-8") as file:
-        json.dump(facts, file, indent=1)
-        file.write("\n")
-
-
 def _keep(guest):
     """_keep leaves the guest to the user, until an empty line; any other is for the guest's shell."""
     ports = " ".join(f"{name}={guest.machine.address}:{port}" for name, port in guest.ports.items())
@@ -231,8 +198,7 @@ def _judge(words, request, directory):
         print(line)
     if comparison and words.update_baseline:
         print(expected.update(comparison, report.release))
-    write_report(directory, words, report, windows, status, comparison)
-    gate_junit.write(os.path.join(directory, "junit.xml"), [matrix.column(report.release, directory, status)])
+    evidence.write_run(directory, words, report, windows, status, comparison)
     _conclude(report, directory)
     return status
 
@@ -267,18 +233,18 @@ def _soak(words, request, directory):
     status = exit_status(report, None, listed)
     for line in kernel_lines(report, windows, listed):
         print(line)
-    write_report(directory, words, report, windows, status, kinds=kinds)
+    evidence.write_run(directory, words, report, windows, status, kinds=kinds)
     leaking = [kind.name for kind in kinds if list(kind.findings())]
     print(f"NOT AS EXPECTED: {', '.join(leaking)}" if leaking else "nothing grows beyond its bound")
     _conclude(report, directory)
     return status
 
 
-def _play_host(request, directory, defects):
+def _play_host(words, request, directory):
     """_play_host lets the kernel be the host of the reference target and returns an exit status."""
     os.makedirs(directory, exist_ok=True)
-    words = [word for name in defects for word in ("--defect", name)]
-    with host_story.ReferenceTarget(PROGRAM, directory, words) as target:
+    broken = [word for name in words.defect for word in ("--defect", name)]
+    with host_story.ReferenceTarget(PROGRAM, directory, broken) as target:
         report = host_story.run(request, target.profile, target.port)
         target_alive = target.alive()
     print(f"Linux {report.release} under {report.accel.upper()} as host of the reference target")
@@ -287,8 +253,10 @@ def _play_host(request, directory, defects):
     if not target_alive:
         print("FAIL the reference target died")
     print(f"{sum(step.ok for step in report.steps)} of {len(report.steps)} steps as they should "
-          f"be; logs in {directory}")
-    return EXIT_OK if report.ok and target_alive else EXIT_UNEXPECTED
+          f"be; gate.json, junit.xml and logs in {directory}")
+    status = EXIT_OK if report.ok and target_alive else EXIT_UNEXPECTED
+    evidence.write_host(directory, words, report, target_alive, status)
+    return status
 
 
 def _interrupt(*_):
@@ -301,7 +269,7 @@ def _dispatch(words, directory):
         kernel=words.kernel, debs=tuple(words.deb), image=words.image, tree=words.tree,
         uml=words.uml, modules=words.modules, config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,
         accel=words.accel, directory=os.path.join(directory, "guest"), memory=words.memory,
-        append=words.append, boot_seconds=words.boot_timeout, leaks=words.soak is None, guests=options.num_guests(words))
+        append=words.append, boot_seconds=words.boot_timeout, earlier=words.rerun, leaks=words.soak is None, guests=options.num_guests(words))
     if words.kernels or words.rejudge or words.merge:
         return matrix.run(words, directory, PROGRAM)
     if words.fetch:
@@ -314,7 +282,7 @@ def _dispatch(words, directory):
     if words.console:
         return console.run(words, request, directory)
     if words.host:
-        return _play_host(request, directory, words.defect)
+        return _play_host(words, request, directory)
     if words.soak is not None:
         return _soak(words, request, directory)
     return _judge(words, request, directory)
@@ -348,13 +316,24 @@ def _advice(error, words):
     return f"{os.fsdecode(error.filename)}: {error.strerror}; make room or rights there, or name another place with {option} DIR"
 
 
+def _attempt(words, directory):
+    """_attempt does what is asked for; also a gate that comes to no verdict after its boot leaves its evidence."""
+    started = time.time()
+    try:
+        return _dispatch(words, directory)
+    except GateError as error:
+        if _writes(words) and not words.kernels:
+            evidence.write_unjudged(directory, words, error, started)
+        raise
+
+
 def _run(words):
     if words.print_config:
         print(config.fragment(words.print_config), end="")
         return EXIT_OK
     try:
         with _directory(words) as directory:
-            return _dispatch(words, directory)
+            return _attempt(words, directory)
     except GateError as error:
         print(f"nvme-conform gate: {error.message}", file=sys.stderr)
         return error.exit_status

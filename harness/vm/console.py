@@ -14,7 +14,7 @@ import time
 
 from ..runner import engine
 from ..runner.errors import RunnerError
-from . import cpio, elf, expectation, gate, initramfs, modules, nvmet, profile, qemu
+from . import cpio, elf, evidence, expectation, gate, initramfs, modules, nvmet, profile, qemu
 from .errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, GateError
 
 MEMORY = 768          # the suite, Python and the unpacked image are all in the guest's memory
@@ -22,7 +22,6 @@ SUITE_SECONDS = 3600
 POLL_SECONDS = 0.1
 HARNESS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = "nvme-conform"
-ANSWER_SECONDS = "30"  # tester and target share one emulated processor
 SHELL = "nvme_conform.shell=1"
 # What begins the lines of a KTAP document, indented or not.
 _KTAP = re.compile(r"\s*(KTAP version|1\.\.\d+$|ok \d|not ok \d|# )")
@@ -130,9 +129,11 @@ def run(words, request, directory):
     with _prepared(words, request) as guest:
         status = _follow(guest)
         lines = _document(guest.log)
+        release, accel = guest.kernel.release, guest.prepared.accel
     with open(os.path.join(directory, "ktap.txt"), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     if status in (EXIT_OK, EXIT_UNEXPECTED, EXIT_CANNOT_JUDGE):
+        evidence.write_console(directory, words, release, accel, lines, status)
         return status
     if status is not None:
         raise GateError(f"the suite could not be run in the guest (status {status}); see {guest.log.path}")

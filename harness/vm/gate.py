@@ -55,6 +55,7 @@ class Request:
     memory: int = qemu.MEMORY_MIB
     append: str = ""
     boot_seconds: float = qemu.BOOT_SECONDS
+    earlier: str = None    # the directory of a run that is repeated
     leaks: bool = True    # ask kmemleak at the end, where the kernel has it
     guests: int = 1    # equal ones, that share the cases out; None: as many as there is room for, 1 or 2
 
@@ -89,6 +90,17 @@ def _kernel(request, apt):
                                     request.config, bool(request.uml))
 
 
+def _changed(directory, entries):
+    """_changed names those of the entries that the run in directory had otherwise, or not at all; a run that left no list names none."""
+    try:
+        with open(os.path.join(directory, "guest", "versions.json"), encoding="utf-8") as file:
+            facts = json.load(file)
+        recorded = {entry["sha256"] for entry in [*facts["kernel_files"], *facts["guest_packages"]]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [os.path.basename(entry["file"]) for entry in entries if entry["sha256"] not in recorded]
+
+
 def prepare(request, *programs):
     """prepare fetches, unpacks and builds for the first of the sets of programs, by default those of a target, and fetches the
     others; with everything in the cache it needs no network."""
@@ -102,6 +114,9 @@ def prepare(request, *programs):
         print(f"nvme-conform gate: {kernel.release}: its configuration is not known: missing options show only at boot; give "
               f"{'the package that has it too' if request.debs else '--config FILE'}", file=sys.stderr)
     (archive, packages), *_ = [initramfs.programs(apt, wanted) for wanted in programs or (initramfs.TARGET_PROGRAMS,)]
+    if request.earlier and (changed := _changed(request.earlier, [*kernel.provenance, *packages])):
+        print(f"nvme-conform gate: --rerun {request.earlier}: not the files of that run, by their SHA-256: {', '.join(changed)}",
+              file=sys.stderr)
     if kernel.uml:
         return Prepared(request, cache, kernel, archive, packages, "uml", "nothing is emulated")
     fetch.need_program(qemu.QEMU, "qemu-system-x86")

@@ -53,8 +53,8 @@ def _suite(root, each):
         ET.SubElement(_case(suite, each["kernel"], ident, "observer"), "failure",
                       {"message": _text(differences[ident]["why"])})
     voice = _case(suite, each["kernel"], KERNEL)
-    if not each["verdicts"]:
-        ET.SubElement(voice, "error", {"message": f"nothing was judged (status {each['status']})"})
+    if each.get("reason") or not each["verdicts"]:
+        ET.SubElement(voice, "error", {"message": _text(each.get("reason") or f"nothing was judged (status {each['status']})")})
     elif not each["kernel_as_expected"]:
         said = each["death"] or "; ".join(each["findings"]) or f"taint {each['taint_after']} at the end"
         quoted = "\n".join(clean(line) for found in each.get("quoted", ()) for line in found)

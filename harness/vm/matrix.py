@@ -64,7 +64,7 @@ _MEMBERS = {"kernel": str, "release": str, "status": int, "findings": list, "ver
 
 def _is_column(each):
     return isinstance(each, dict) and all(isinstance(each.get(name), kind) for name, kind in _MEMBERS.items()) \
-        and column("0", os.devnull, 0).keys() <= each.keys() \
+        and column("0", os.devnull, 0).keys() - {"reason"} <= each.keys() \
         and all(isinstance(verdict, dict) and isinstance(verdict.get("verdict"), str) for verdict in each["verdicts"].values())
 
 
@@ -174,7 +174,7 @@ def column(version, directory, status, seconds=None):
         "accel": report.get("accel", ""), "timings": report.get("timings", {}),
         "suite_seed": results.get("seed"), "findings": [f["title"] for f in report.get("findings", [])],
         "quoted": [[f"during {f['case'] or 'no case'}:", *f["lines"]] for f in report.get("findings", [])],
-        "taint_after": report.get("taint_after"), "death": report.get("death"),
+        "taint_after": report.get("taint_after"), "death": report.get("death"), "reason": report.get("reason"),
         "baseline": report.get("baseline"), "kernel_as_expected": report.get("kernel_as_expected", False),
         "kernel_files": [{name: entry.get(name) for name in ("file", "sha256", "verified")}
                          for entry in versions.get("kernel_files", [])],
@@ -348,7 +348,7 @@ def rejudge(directory, expected, lenient):
         place = os.path.join(directory, each["kernel"])
         results = _read(os.path.join(place, "suite", "results.json"))
         report = _read(os.path.join(place, "gate.json"))
-        if not results or not report or report.get("suite_status") in (EXIT_TOOL, EXIT_USAGE):
+        if not results or not report or "reason" in report or report.get("suite_status") in (EXIT_TOOL, EXIT_USAGE):
             continue
         try:
             judgement = expected.again(results, report, lenient)

@@ -7,13 +7,16 @@ import os
 
 from ..runner import catalogue, engine
 from ..runner import options as runner_options
-from . import baseline, config, console, expectation, qemu, soak
+from . import baseline, config, expectation, qemu, soak
 from .errors import EXIT_USAGE, GateError
 
 # What a guest of this machine needs to answer, with much to spare; more only makes hangs cost more.
 ANSWER_SECONDS = "3"
+CONSOLE_ANSWER_SECONDS = "30"    # tester and target share one emulated processor
 # What a baseline speaks of must not depend on chance.
 SEED = "1"
+# What gate.json says where a gate booted and came to no verdict.
+UNJUDGED = "cannot judge"
 LEAST_MIB, MOST_MIB = 32, 1 << 20
 EPILOG = """exit status: 0 as the baseline expects and the kernel silent; 1 not as expected, or the
 kernel complained; 2 wrong argument; 3 this machine lacks something; 125 this kernel cannot be
@@ -123,7 +126,7 @@ def make_parser():
     how.add_argument("--seed", type=_text(runner_options.seed), default=SEED, help=f"for the suite (default {SEED})")
     how.add_argument("--timeout", type=_text(runner_options.seconds), metavar="S",
                      help=f"how long the target may take to answer (default {ANSWER_SECONDS}; "
-                     f"with --console {console.ANSWER_SECONDS})")
+                     f"with --console {CONSOLE_ANSWER_SECONDS})")
     how.add_argument("-v", "--verbose", action="store_true", help="a line per case; with "
                      "--kernels: also what differs between them")
     return parser
@@ -136,7 +139,7 @@ def parse(argv):
     if words.rerun:
         words = _as_in(words.rerun, parser, argv)
     words.given = {name for name, value in vars(words).items() if value not in (parser.get_default(name), [])}
-    words.timeout = words.timeout or (console.ANSWER_SECONDS if words.console else ANSWER_SECONDS)
+    words.timeout = words.timeout or (CONSOLE_ANSWER_SECONDS if words.console else ANSWER_SECONDS)
     check(words)
     if words.bisect:
         words.cases, words.no_baseline = [words.bisect], True
@@ -198,7 +201,12 @@ def _as_in(directory, parser, argv):
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GateError(f"--rerun {directory}: {path} is not of a gate's run ({error!r})", EXIT_USAGE) from None
     words = parser.parse_args(argv, parser.parse_args(again))
+    if words.cases and not any(word.startswith("--soak") for word in argv):
+        words.soak = None    # a case of a kernel that was soaked
     if words.cases or any(getattr(words, name) not in (None, False) for name in EXCLUDED["cases"]):
+        return words
+    if facts.get("verdict") == UNJUDGED:
+        words.cases = facts.get("chosen", [])
         return words
     words.cases = [each["id"] for each in differences if not each["id"].startswith(baseline.OBSERVER)]
     if not words.cases:
@@ -212,6 +220,9 @@ def again_words(words):
     chosen += ["--seed", words.seed, "--timeout", words.timeout, "--accel", words.accel, "--memory", str(words.memory)]
     chosen += [f"--append={words.append}"] if words.append else []
     chosen += ["--cache", os.path.abspath(words.cache)] if words.cache else []
+    chosen += ["--boot-timeout", str(words.boot_timeout)]
+    chosen += ["--host"] * words.host + ["--console"] * words.console + [f"--defect={name}" for name in words.defect]
+    chosen += [f"--soak={words.soak}"] if words.soak is not None else []
     return chosen + (["--no-baseline"] if words.no_baseline else ["--baseline", os.path.abspath(words.baseline)])
 
 
