@@ -9,7 +9,8 @@ enum reached {
 	AFTER_CHALLENGE,
 	AFTER_REPLY,
 	AFTER_SUCCESS1,
-	AFTER_END
+	AFTER_END,
+	AFTER_REFUSAL /* of the Reply; AUTH_Failure1 is not read yet */
 };
 
 static struct nvc_auth *transaction_at(struct test *t, struct nvc_host *host, enum reached reached)
@@ -18,13 +19,15 @@ static struct nvc_auth *transaction_at(struct test *t, struct nvc_host *host, en
 		reached == AFTER_SUCCESS1 ? NVC_AUTH_BIDIRECTIONAL : NVC_AUTH_UNIDIRECTIONAL;
 	struct nvc_auth *auth = transaction(t, connect_admin(t, host), NVC_SC_C_NOSC, mode);
 
+	if (reached == AFTER_REFUSAL)
+		auth->r1 = NVC_R1_FLIPPED;
 	if (reached >= AFTER_NEGOTIATE)
 		send_negotiate(t, auth);
 	if (reached >= AFTER_CHALLENGE)
 		receive_challenge(t, auth);
 	if (reached >= AFTER_REPLY)
 		send_reply(t, auth);
-	if (reached >= AFTER_SUCCESS1)
+	if (reached == AFTER_SUCCESS1 || reached == AFTER_END)
 		receive_success1(t, auth);
 	return auth;
 }
@@ -85,6 +88,29 @@ CASE(failure2_then_new, .id = "failure2.next-association",
 	expect_new_association(t, REQ_C_185, host);
 }
 
+static const struct case_param undue_states[] = {{"first", {BEFORE_NEGOTIATE}},
+	{"before-challenge", {AFTER_NEGOTIATE}}, {"before-success1", {AFTER_REPLY}},
+	{"after-refusal", {AFTER_REFUSAL}}, {"afterwards", {AFTER_END}}, {NULL, {0}}};
+
+CASE(failure2_undue, .id = "failure2.undue",
+	.title = "Whether AUTH_Failure2 where no message of a transaction is due ends the "
+		 "connection is on record",
+	.checks = {REQ_N_029}, .needs = NEED_AUTH, .params = undue_states)
+{
+	struct nvc_auth *auth = transaction_at(t, host_as(t, ORDINARY), (enum reached)param[0]);
+	struct nvc_auth_received received = {0};
+	char text[256];
+
+	send_failure2(t, auth, NVC_RCODEEX_FAILED);
+	if (!test_running(t))
+		return;
+	if (nvc_auth_receive(auth, &received, NULL) == NVC_OK)
+		expect_true(t, REQ_N_029, received.message == NVC_MSG_FAILURE1,
+			"AUTH_Failure1, or the end of the connection at once", "%s",
+			nvc_auth_received_text(&received, text, sizeof(text)));
+	expect_closed(t, REQ_N_029, auth->queue);
+}
+
 /* ---- illegal sends ---- */
 
 /* The states and messages of order.def, as far as its cases use them. */
@@ -94,6 +120,7 @@ enum order_state {
 	STATE_WAIT_REPLY = AFTER_CHALLENGE,
 	STATE_SUCC1_READY = AFTER_REPLY,
 	STATE_WAIT_SUCC2 = AFTER_SUCCESS1,
+	STATE_FAIL = AFTER_REFUSAL,
 	STATE_DONE = AFTER_END,
 };
 
@@ -108,9 +135,11 @@ enum order_message {
 static const struct case_param illegal_sends[] = {
 #define ORDER(state, message, name, req) {name, {STATE_##state, MESSAGE_##message, REQ_##req}},
 #define ELSEWHERE(state, message, where)
+#define LEGAL(state, message, where)
 #include "suites/order.def"
 #undef ORDER
 #undef ELSEWHERE
+#undef LEGAL
 	{NULL, {0}},
 };
 
@@ -145,7 +174,9 @@ CASE(order, .id = "failure1.out-of-order",
 		transaction_at(t, host_as(t, ORDINARY_BIDI), (enum reached)param[0]);
 
 	send_out_of_order(t, auth, param[1]);
-	expect_failure1(t, (enum req_id)param[2], auth, CODES(NVC_RCODEEX_MESSAGE));
+	expect_failure1(t, (enum req_id)param[2], auth,
+		param[0] == STATE_FAIL ? CODES(NVC_RCODEEX_FAILED, NVC_RCODEEX_MESSAGE)
+				       : CODES(NVC_RCODEEX_MESSAGE));
 }
 
 CASE(reply_early, .id = "failure1.reply-before-challenge",

@@ -19,7 +19,7 @@ enum action {
 	A_FAILURE1,  /* gives it */
 	A_REFUSE,    /* AUTH_Failure1 07h: incorrect protocol message */
 	A_SEQUENCE,  /* status Command Sequence Error, nothing changes */
-	A_IGNORE,    /* success, nothing changes */
+	A_IGNORE,    /* success, nothing changes: AUTH_Failure1 is ready already */
 };
 
 static const struct {
@@ -63,7 +63,7 @@ static const struct {
 			[EV_FAILURE2] = {A_FAILURE2, RULE_NONE},
 			[EV_FOREIGN] = {A_REFUSE, RULE_FOREIGN_MESSAGE},
 			[EV_RECEIVE] = {A_REFUSE, RULE_CHAL_ONCE}}},
-	[AUTH_FAIL] = {"AUTH_Failure1 ready", {[EV_NEGOTIATE] = {A_IGNORE, RULE_NONE},
+	[AUTH_FAIL] = {"AUTH_Failure1 ready", {[EV_NEGOTIATE] = {A_IGNORE, RULE_NEGOTIATE_TWICE},
 						      [EV_REPLY] = {A_IGNORE, RULE_NONE},
 						      [EV_SUCCESS2] = {A_IGNORE, RULE_NONE},
 						      [EV_FAILURE2] = {A_FAILURE2, RULE_NONE},
@@ -87,7 +87,7 @@ bool nvc_auth_illegal(enum auth_state state, enum auth_event event)
 {
 	enum action action = machine[state].on[event].action;
 
-	return action == A_REFUSE || action == A_SEQUENCE;
+	return action == A_REFUSE || action == A_SEQUENCE || action == A_IGNORE;
 }
 
 void nvc_auth_free(struct transaction *tx)

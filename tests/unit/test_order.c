@@ -1,38 +1,48 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* suites/order.def against the state machine of the reference target: no illegal message is left out, no legal one is in. */
+/* suites/order.def against the state machine of the reference target: no pair of state and message is left out, and what is illegal is so in
+ * both. */
 #include <check.h>
 #include <stdlib.h>
 
 #include "target/internal.h"
 
-static unsigned int num_rows(enum auth_state state, enum auth_event event)
+/* The rows of the pair that call it illegal, or those that call it legal. */
+static unsigned int num_rows(enum auth_state state, enum auth_event event, bool illegal)
 {
 	static const struct {
 		enum auth_state state;
 		enum auth_event event;
+		bool illegal;
 	} rows[] = {
-#define ORDER(state, message, name, req) {AUTH_##state, EV_##message},
-#define ELSEWHERE(state, message, where) {AUTH_##state, EV_##message},
+#define ORDER(state, message, name, req) {AUTH_##state, EV_##message, true},
+#define ELSEWHERE(state, message, where) {AUTH_##state, EV_##message, true},
+#define LEGAL(state, message, where)	 {AUTH_##state, EV_##message, false},
 #include "suites/order.def"
 #undef ORDER
 #undef ELSEWHERE
+#undef LEGAL
 	};
 	unsigned int num = 0;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		num += rows[i].state == state && rows[i].event == event;
+		num += rows[i].state == state && rows[i].event == event &&
+		       rows[i].illegal == illegal;
 	return num;
 }
 
-START_TEST(each_illegal_message_has_one_row)
+START_TEST(each_message_has_one_row)
 {
 	enum auth_state state = (enum auth_state)_i;
 
-	for (int event = 0; event < NUM_AUTH_EVENTS; event++)
-		ck_assert_msg(num_rows(state, (enum auth_event)event) ==
-				      nvc_auth_illegal(state, (enum auth_event)event),
-			"state %s, event %d: %u rows", nvc_auth_state_name(state), event,
-			num_rows(state, (enum auth_event)event));
+	for (enum auth_event event = 0; event < NUM_AUTH_EVENTS; event++) {
+		const bool illegal = nvc_auth_illegal(state, event);
+
+		ck_assert_msg(num_rows(state, event, illegal) == 1 &&
+				      num_rows(state, event, !illegal) == 0,
+			"state %s, event %d: %u rows of an illegal message, %u of a legal one",
+			nvc_auth_state_name(state), (int)event, num_rows(state, event, true),
+			num_rows(state, event, false));
+	}
 }
 END_TEST
 
@@ -43,7 +53,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_loop_test(tcase, each_illegal_message_has_one_row, 0, NUM_AUTH_STATES);
+	tcase_add_loop_test(tcase, each_message_has_one_row, 0, NUM_AUTH_STATES);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
