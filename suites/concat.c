@@ -173,6 +173,27 @@ CASE(unfinished, .id = "concat.psk-before-reply",
 	test_watch(t, auth->queue);
 }
 
+CASE(before_success1, .id = "concat.psk-before-success1",
+	.title = "The PSK of a one-way NEWTLSPSK is usable when Success1 was read, and not before",
+	.checks = {REQ_C_192, REQ_C_190}, .needs = NEED_CONCAT)
+{
+	struct nvc_host *host = host_as(t, ORDINARY);
+	struct nvc_auth *auth =
+		transaction(t, connect_admin(t, host), NVC_SC_C_NEWTLSPSK, NVC_AUTH_CONCAT_UNI);
+	struct nvc_tls_psk psk = {.hash_id = 0};
+	struct nvc_error err = {0};
+
+	send_negotiate(t, auth);
+	receive_challenge(t, auth);
+	send_reply(t, auth);
+	if (test_running(t) && nvc_auth_tls_psk(auth, NVC_KDF_RFC8446, &psk, &err) != NVC_OK)
+		test_error(t, "%s", err.text);
+	expect_no_tls(t, REQ_C_192, host, &psk);
+	receive_success1(t, auth);
+	expect_tls(t, REQ_C_190, host, &psk);
+	nvc_secret_wipe(&psk.psk);
+}
+
 CASE(before_success2, .id = "concat.psk-before-success2",
 	.title = "In a two-way NEWTLSPSK the PSK is not usable before Success2",
 	.checks = {REQ_C_192}, .needs = NEED_CONCAT | NEED_BIDI)

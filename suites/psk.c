@@ -111,6 +111,26 @@ CASE(authenticates, .id = "psk.authentication",
 	nvc_secret_wipe(&psk.psk);
 }
 
+/* Connect over TLS under `options`->tls with a name that is not the one of its identity. */
+static void expect_names_refused(
+	struct test *t, struct nvc_host *host, const struct nvc_queue_options *options)
+{
+	/* A TLS session that does not come up says nothing of Connect. */
+	struct nvc_queue *queue = initialised_queue(t, host, options);
+	struct nvc_completion done = {0};
+	struct nvc_error err = {0};
+	enum nvc_result result;
+
+	if (!test_running(t))
+		return;
+	test_step(t, "Connect with another name than that of the identity");
+	result = nvc_queue_connect(queue, options, &done, &err);
+	expect_denied(t, REQ_C_200, queue, "Connect", result, done.status, &err);
+	if (result == NVC_OK)
+		expect_answer_status(t, REQ_C_200, &done, "status 182h or 184h",
+			CODES(NVC_SC_CONNECT_PARAMETERS, NVC_SC_CONNECT_HOST));
+}
+
 CASE(other_host, .id = "psk.other-host",
 	.title = "The PSK of one host does not let it connect in another host's name",
 	.checks = {REQ_C_200}, .needs = NEED_TLS_PSK | NEED_OPEN_HOST)
@@ -118,9 +138,6 @@ CASE(other_host, .id = "psk.other-host",
 	struct nvc_host *host = test_host(t);
 	struct nvc_host *other = test_second_host(t);
 	struct nvc_queue_options options = {0};
-	struct nvc_completion done = {0};
-	struct nvc_error err = {0};
-	struct nvc_queue *queue;
 	struct nvc_tls_psk psk;
 
 	test_configured_psk(t, host, 1, NVC_HASH_SHA256, false, &psk);
@@ -128,17 +145,20 @@ CASE(other_host, .id = "psk.other-host",
 	options.tls = &psk;
 	options.hostnqn = other->hostnqn;
 	options.hostid = other->hostid;
-	/* A TLS session that does not come up says nothing of Connect. */
-	queue = initialised_queue(t, host, &options);
-	if (test_running(t)) {
-		test_step(t, "Connect with another HOSTNQN than that of the identity");
-		const enum nvc_result result = nvc_queue_connect(queue, &options, &done, &err);
+	expect_names_refused(t, host, &options);
+	nvc_secret_wipe(&psk.psk);
+}
 
-		expect_denied(t, REQ_C_200, queue, "Connect", result, done.status, &err);
-		if (result == NVC_OK)
-			expect_answer_status(t, REQ_C_200, &done, "status 182h or 184h",
-				CODES(NVC_SC_CONNECT_PARAMETERS, NVC_SC_CONNECT_HOST));
-	}
+CASE(other_subsystem, .id = "psk.other-subsystem",
+	.title = "The PSK for one subsystem does not let a host connect to another",
+	.checks = {REQ_C_200}, .needs = NEED_TLS_PSK)
+{
+	struct nvc_tls_psk psk;
+	/* The one other subsystem there may be at every address. */
+	const struct nvc_queue_options options = {.tls = &psk, .subnqn = NVC_DISCOVERY_NQN};
+
+	test_configured_psk(t, test_host(t), 1, NVC_HASH_SHA256, false, &psk);
+	expect_names_refused(t, test_host(t), &options);
 	nvc_secret_wipe(&psk.psk);
 }
 

@@ -20,6 +20,8 @@ ALLOWED = {
 }
 # Headers of the world outside which a part of the library has no business with.
 FORBIDDEN_SYSTEM = re.compile(r"(check|sys/socket|netdb|poll|sys/epoll|arpa/inet|netinet/.*)\.h")
+# It talks with a process of its own, not with the world.
+EXCEPTED = {("lib/capture/live.c", "sys/socket.h"), ("lib/capture/live.c", "poll.h")}
 # Nothing is threaded: the library has one caller at a time, the engine one process for each case.
 THREADS = re.compile(r"(pthread|threads)\.h")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
@@ -33,7 +35,8 @@ def violations(root):
                 where = path.relative_to(root)
                 if kind == '"' and "/" in name and name.split("/")[0] not in allowed:
                     yield f"{where} includes {name}"
-                if kind == "<" and place.startswith("lib/") and FORBIDDEN_SYSTEM.fullmatch(name) and place != "lib/stream":
+                if kind == "<" and place.startswith("lib/") and FORBIDDEN_SYSTEM.fullmatch(name) and place != "lib/stream" \
+                        and (str(where), name) not in EXCEPTED:
                     yield f"{where} includes <{name}>"
                 if kind == "<" and (THREADS.fullmatch(name) or place == "suites" and FORBIDDEN_SYSTEM.fullmatch(name)):
                     yield f"{where} includes <{name}>"

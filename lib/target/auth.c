@@ -129,6 +129,8 @@ void nvc_auth_start_timer(struct conn *conn)
 		wait = DEFAULT_TIMEOUT_MS;
 	if (conn->auth == AUTH_IDLE && target->limits.auth_start_wait)
 		wait = target->limits.auth_start_wait;
+	if (HOW(target, TIMER_KATO) == HOW_EARLY)
+		wait /= 2;
 	conn->auth_deadline = nvc_env_now(&target->env) + NVC_MS(wait);
 }
 

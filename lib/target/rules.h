@@ -34,6 +34,7 @@ enum how {
 	HOW_IGNORED,	   /* FAIL2_CLOSE: no step of the row is done */
 	HOW_NULL_GROUP,	   /* CHAL_DHVLEN: 256 with NULL */
 	HOW_OVERFLOWED,	   /* TIMER_KATO */
+	HOW_EARLY,	   /* TIMER_KATO: half of it */
 	HOW_CONFUSED,	   /* FOREIGN_MESSAGE */
 	HOW_RESTART,	   /* NEGOTIATE_TWICE */
 	HOW_ANY,	   /* PSK_EXACT */
