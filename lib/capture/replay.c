@@ -93,6 +93,7 @@ static void take_time(struct nvc_replay_state *replay, uint64_t time)
 
 	if ((back || on) && !replay->result->clock_jumped) {
 		replay->result->clock_jumped = replay->frame;
+		nvc_observer_bear(replay->observer, UINT64_MAX);
 		nvc_replay_tell(replay, (struct nvc_replay_event){.kind = NVC_REPLAY_NOTE,
 						.text = back ? "the clock of the capture goes "
 							       "back: times are not exact"

@@ -358,12 +358,12 @@ void nvc_obs_still_open(struct nvc_obs_conn *conn, uint64_t time)
 			(unsigned long long)((time - conn->failed_at) / UINT64_C(1000000000)));
 }
 
-/* One outside a transaction refuses nothing, and leaves the queue as it was. */
+/* One outside a transaction, or behind its time, need refuse nothing, and leaves the queue as it was. */
 static void take_failure1(struct nvc_obs_conn *conn)
 {
 	const struct nvc_obs_transaction *transaction = &conn->transaction;
 
-	if (conn->failed || transaction->state == NVC_OBS_UNKNOWN ||
+	if (conn->failed || transaction->expired || transaction->state == NVC_OBS_UNKNOWN ||
 		(transaction->state == NVC_OBS_IDLE && !transaction->strayed))
 		return;
 	conn->failed = true;

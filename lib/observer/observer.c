@@ -325,7 +325,8 @@ void nvc_observer_waited(struct nvc_observer *observer, unsigned int conn, uint6
 
 void nvc_observer_bear(struct nvc_observer *observer, uint64_t more)
 {
-	observer->end_bound = NVC_OBS_END_BOUND + more;
+	observer->end_bound =
+		more < UINT64_MAX - NVC_OBS_END_BOUND ? NVC_OBS_END_BOUND + more : UINT64_MAX;
 }
 
 void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c,

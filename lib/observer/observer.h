@@ -122,7 +122,7 @@ void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c
 void nvc_observer_waited(struct nvc_observer *observer, unsigned int conn, uint64_t time);
 
 /* nvc_observer_bear gives a slow controller `more` nanoseconds than the 30 s in which a connection has to end behind
- * AUTH_Failure1. */
+ * AUTH_Failure1; UINT64_MAX where the times tell nothing, for ever. */
 void nvc_observer_bear(struct nvc_observer *observer, uint64_t more);
 
 /* nvc_observer_unfinished returns how many bytes of a PDU that is not whole one side of `conn` has sent; 0 where it cannot be told. */

@@ -216,17 +216,19 @@ START_TEST(connection_ends_after_failure1)
 	static const struct {
 		unsigned int violations;
 		bool refuse, ended, answered;
-		unsigned int bear, after; /* seconds */
+		uint64_t bear;
+		unsigned int after; /* seconds */
 	} rows[] = {{0, true, false, false, 0, 29}, {1, true, false, false, 0, 30},
-		{0, true, false, false, 10, 39}, {1, true, false, false, 10, 40},
-		{0, false, false, false, 0, 60}, {0, true, true, false, 0, 60},
-		{0, true, false, true, 0, 29}, {1, true, false, true, 0, 30}};
+		{0, true, false, false, SECONDS(10), 39}, {1, true, false, false, SECONDS(10), 40},
+		{0, true, false, false, UINT64_MAX, 60}, {0, false, false, false, 0, 60},
+		{0, true, true, false, 0, 60}, {0, true, false, true, 0, 29},
+		{1, true, false, true, 0, 30}};
 	const struct plan plan = {.refuse = rows[_i].refuse};
 	const uint64_t then = SECONDS(5 + (uint64_t)rows[_i].after);
 	static struct talk talk;
 	struct nvc_observer *observer = refused(&plan, &talk);
 
-	nvc_observer_bear(observer, SECONDS((uint64_t)rows[_i].bear));
+	nvc_observer_bear(observer, rows[_i].bear);
 	nvc_observer_waited(observer, 1, SECONDS(6));
 	if (rows[_i].ended)
 		nvc_observer_end(observer, 1, false, "FIN", SECONDS(6));
@@ -237,6 +239,25 @@ START_TEST(connection_ends_after_failure1)
 		nvc_observer_waited(observer, 1, then);
 	}
 	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_172), rows[_i].violations);
+	nvc_observer_free(observer);
+}
+END_TEST
+
+/* A re-authentication whose time is over is no failure, and the queue stays (C-176), whatever AUTH_Failure1 says of it. */
+START_TEST(time_over_is_no_failure)
+{
+	static const uint64_t seconds[] = {1, 119, 121};
+	const struct plan plan = {.refuse = true};
+	const struct nvc_observer_sink sink = {.self = NULL};
+	struct nvc_observer *observer = nvc_observer_new(&sink, NVC_JUDGE_CONTROLLER);
+	static struct talk talk;
+
+	converse(&talk, &plan);
+	ck_assert_int_eq(nvc_observer_open(observer, 1, false, 0, ""), NVC_OK);
+	show(observer, 1, &talk, NEGOTIATE_RESP + 1, WHOLE);
+	show_at(observer, 1, &talk, NEGOTIATE_RESP + 1, SECONDS(seconds[_i]));
+	nvc_observer_waited(observer, 1, SECONDS(200));
+	ck_assert_uint_eq(nvc_observer_violations(observer, REQ_C_172), seconds[_i] < 120);
 	nvc_observer_free(observer);
 }
 END_TEST
@@ -407,7 +428,8 @@ int main(void)
 		core, data_is_asked_for_in_order, 0, (int)(sizeof(fetches) / sizeof(fetches[0])));
 	tcase_add_test(core, reserved_bytes_of_r2t);
 	tcase_add_loop_test(core, no_command_after_a_failed_reauthentication, 0, 4);
-	tcase_add_loop_test(core, connection_ends_after_failure1, 0, 8);
+	tcase_add_loop_test(core, connection_ends_after_failure1, 0, 9);
+	tcase_add_loop_test(core, time_over_is_no_failure, 0, 3);
 	tcase_add_test(core, no_end_is_due);
 	tcase_add_test(core, host_values_are_fresh_over_the_run);
 	tcase_add_test(core, public_values_are_reported_when_they_repeat);
