@@ -427,12 +427,15 @@ CASE(plain_only_tls, .id = "tls.hello-on-plain-port",
 	.checks = {REQ_C_226}, .needs = NEED_CONCAT | NEED_PLAIN_ONLY_PORT)
 {
 	struct nvc_host *host = host_as(t, ORDINARY);
+	const struct nvc_queue_options clear = {.port = NVC_PORT_PLAIN_ONLY};
 	const struct nvc_queue_options options = {.port = NVC_PORT_PLAIN_ONLY, .tls = &host->psk};
 	struct nvc_queue *queue = NULL;
 	struct nvc_error err = {0};
 	enum nvc_result result;
 
 	new_tls_psk(t, host, NVC_AUTH_CONCAT_UNI, NULL);
+	/* A port that serves nobody refuses a ClientHello as well. */
+	leave(t, initialised_queue(t, host, &clear));
 	if (!test_running(t))
 		return;
 	result = nvc_queue_open(host, &options, &queue, &err);

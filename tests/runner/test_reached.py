@@ -84,10 +84,12 @@ class Reached(WithDaemon):
             found = self.verdict("tls.clear-on-tls-port", {"tls": server.port})
         self.assertEqual((found["behaviour"], found["requirement"]), ("fail", "C-225"), found)
 
-    def test_a_port_for_tls_that_serves_nobody(self):
+    def test_a_port_that_serves_nobody(self):
         with Server(lambda peer: None) as server:
-            found = self.verdict("tls.clear-on-tls-port", {"tls": server.port})
-        self.assertEqual(found["behaviour"], "inconclusive", found)
+            for case, kind in (("tls.clear-on-tls-port", "tls"), ("tls.hello-on-plain-port", "plain")):
+                with self.subTest(case):
+                    found = self.verdict(case, {kind: server.port})
+                    self.assertEqual(found["behaviour"], "inconclusive", found)
 
     def swallowing(self, wanted):
         """swallowing is a server before the target that swallows what wanted(pdu) says of a host that has not authenticated on its
