@@ -12,6 +12,8 @@ from .terminal import clean, indented, table
 PACKETS_SHOWN = 6
 LABEL = 14
 SOURCE_SHOWN = 40  # lines; a longer case is only named
+# A capture has frames for handshakes and for parts of PDUs as well, or the packets of an interface.
+COUNTED = " as the observer counts PDUs; the capture has numbers of its own, and comments on these"
 CROWD = 4  # so many cases that share a reason are shown together
 
 
@@ -41,7 +43,8 @@ def explain(printer, ledger, result, again, note=""):
     rows += [("expected", result.expected), ("seen", result.seen), ("reason", result.reason)]
     if result.answers_lost:
         rows.append(("repeated", f"{result.answers_lost} times: an answer was lost with its connection, or a connection was not up in time"))
-    rows.append(("packets", ", ".join(str(n) for n in result.packets)))
+    packets = ", ".join(str(n) for n in result.packets)
+    rows.append(("packets", packets + COUNTED if packets and result.capture else packets))
     rows.append(("capture", result.capture))
     for label, text in rows:
         if text:

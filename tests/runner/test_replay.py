@@ -53,6 +53,13 @@ class Captures(RunnerTest):
         self.assertEqual(self.case("auth.two-way/sha256/null")["capture"], "captures/auth.two-way_sha256_null.pcapng")
         self.assertEqual(self.captured("auth.two-way/sha256/null", "--defect", "s1-zero", "--captures", "none"), [])
 
+    def test_summary_says_whose_numbers_it_has(self):
+        words = ("run", "auth.two-way/sha256/null", "--defect", "s1-zero", "--seed", "1", "--output-dir")
+        said = "as the observer counts PDUs; the capture has numbers of its own"
+        self.assertRegex(self.real(*words, self.path("with")).stdout, rf"(?m)^ +packets +\d+, \d+ {said}")
+        done = self.real(*words, self.path("without"), "--captures", "none")
+        self.assertRegex(done.stdout, r"(?m)^ +packets +\d+, \d+$")
+
     def test_violation_names_its_packet(self):
         (path,) = self.captured("auth.two-way/sha256/null", "--defect", "s1-zero")
         done = self.real("replay", path)
