@@ -24,7 +24,20 @@ static const char *side_of(enum req_id req)
 /* What the reader asked to see. */
 struct wish {
 	bool conversation;
+	bool bytes; /* of each PDU, as hex: what others show of them is held against it */
 };
+
+static json_t *hex_of(struct nvc_slice bytes)
+{
+	char *text = malloc(2 * bytes.len + 1);
+	json_t *hex;
+
+	for (size_t i = 0; text && i < bytes.len; i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes.data[i]);
+	hex = text ? json_stringn(text, 2 * bytes.len) : NULL;
+	free(text);
+	return hex;
+}
 
 static void on_event(void *self, const struct nvc_replay_event *event)
 {
@@ -48,6 +61,8 @@ static void on_event(void *self, const struct nvc_replay_event *event)
 		json_object_set_new(line, "association", json_integer(event->association));
 	if (event->kind == NVC_REPLAY_PDU || event->kind == NVC_REPLAY_VIOLATION)
 		json_object_set_new(line, "pdu", json_integer(event->pdu));
+	if (event->kind == NVC_REPLAY_PDU && wish->bytes)
+		json_object_set_new(line, "bytes", hex_of(event->bytes));
 	if (event->kind == NVC_REPLAY_VIOLATION) {
 		const struct nvc_requirement *row = nvc_requirement(event->req);
 
@@ -232,7 +247,8 @@ enum nvc_result engine_replay(const json_t *config, struct nvc_error *err)
 {
 	static struct nvc_replay_result done;
 	static struct task task;
-	struct wish wish = {!json_is_false(json_object_get(config, "conversation"))};
+	struct wish wish = {!json_is_false(json_object_get(config, "conversation")),
+		json_is_true(json_object_get(config, "bytes"))};
 	const struct nvc_replay_sink sink = {&wish, on_event};
 	struct nvc_error why = {0};
 	FILE *in = NULL;
