@@ -2,6 +2,7 @@
 #include "capture/history.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct nvc_history_part {
 	struct nvc_history_part **owner; /* NULL: free */
@@ -57,13 +58,16 @@ void nvc_history_add(struct nvc_history *history, struct nvc_history_part **part
 	struct nvc_slice data)
 {
 	const size_t skipped = data.len > NVC_HISTORY_LEN ? data.len - NVC_HISTORY_LEN : 0;
+	const struct nvc_slice kept = nvc_slice_sub(data, skipped, data.len);
+	const size_t at = (seq + skipped) % NVC_HISTORY_LEN, room = NVC_HISTORY_LEN - at;
+	const size_t first = kept.len < room ? kept.len : room;
 
 	if (!*part)
 		give(history, part);
 	if (!*part)
 		return;
-	for (size_t i = skipped; i < data.len; i++)
-		(*part)->bytes[(seq + i) % NVC_HISTORY_LEN] = data.data[i];
+	memcpy((*part)->bytes + at, kept.data, first);
+	memcpy((*part)->bytes, kept.data + first, kept.len - first);
 	(*part)->end = seq + (uint32_t)data.len;
 	(*part)->len += data.len;
 	if ((*part)->len > NVC_HISTORY_LEN)
