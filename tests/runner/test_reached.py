@@ -91,6 +91,21 @@ class Reached(WithDaemon):
                     found = self.verdict(case, {kind: server.port})
                     self.assertEqual(found["behaviour"], "inconclusive", found)
 
+    def test_a_handshake_that_is_ended_once(self):
+        num, ended = [0], []
+
+        def talk(peer):
+            num[0] += peer.recv(1, socket.MSG_PEEK)[0] == TLS_HANDSHAKE
+            if num[0] in ended:
+                ended.clear()
+            else:
+                hand_on(peer, self.made["ports"]["concat"], lambda first: False)
+        with Server(talk) as server:
+            self.assertEqual(self.verdict("replace.new-psk-works", {"concat": server.port})["behaviour"], "pass")
+            ended.append(2 * num[0])
+            found = self.verdict("replace.new-psk-works", {"concat": server.port})
+        self.assertEqual((ended, found["behaviour"], found["answers_lost"]), ([], "pass", 1), found)
+
     def swallowing(self, wanted):
         """swallowing is a server before the target that swallows what wanted(pdu) says of a host that has not authenticated on its
         newest admin queue, or has used TLS: the probe must find a target that serves."""
