@@ -365,7 +365,7 @@ void walk_print(const struct walk_step *steps, size_t num, const char *identity,
 
 	snprintf(text, sizeof(text),
 		"CASE(found, .id = \"robustness.found\", .title = \"Found by a walk\", .checks = "
-		"{REQ_%s}, .needs = NEED_AUTH)",
+		"{REQ_%s}, .needs = NEED_AUTH, .teardown = TEARDOWN_ANY)",
 		req);
 	line(self, text);
 	line(self, "{");

@@ -495,7 +495,8 @@ void write_case(struct saving *saving, FILE *out, const char *path, const char *
 		fprintf(out, "%s%s", i ? ", " : "", req_macro(checks[i], macro));
 	fprintf(out, "}, .needs = ");
 	write_needs(saving, out);
-	fprintf(out, ")\n{\n");
+	/* Where a conversation ends its connections it says so step by step. */
+	fprintf(out, ",\n\t.teardown = TEARDOWN_ANY)\n{\n");
 	write_hosts(saving, out);
 	fwrite(saving->body, 1, saving->body_len, out);
 	fprintf(out, "}\n");
