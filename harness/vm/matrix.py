@@ -289,6 +289,11 @@ expected" compares with `harness/baselines/linux.toml`. `matrix.json` has every 
 |---|---|---|
 {packages}
 
+## Why
+
+Every fail, warning and case without a verdict, and where its cause is told. Kernels to which an entry's cause does not apply pass.
+
+{causes}
 ## What differs between the kernels
 
 {cases}"""
@@ -315,13 +320,48 @@ def _untold(columns, withheld):
     return told
 
 
-def publish(directory, columns, command):
+def _has(columns, kernels):
+    """_has returns which of the columns' kernels these are, in few words."""
+    names = [each["kernel"] for each in columns]
+    places = sorted(map(names.index, kernels))
+    if len(places) == len(names):
+        return "all"
+    if places != list(range(places[0], places[-1] + 1)) or len(places) == 1:
+        return ", ".join(names[place] for place in places)
+    return f"to {names[places[-1]]}" if places[0] == 0 else f"from {names[places[0]]}" if places[-1] == len(names) - 1 \
+        else f"{names[places[0]]} to {names[places[-1]]}"
+
+
+def cause_rows(columns, base, withheld):
+    """cause_rows returns the table of the causes of all that is not clean: what the baseline says, which results, which kernels, where to
+    read on."""
+    found = {}
+    for each in columns:
+        for ident, result in each["verdicts"].items():
+            if not {"fail", "warn", "inconclusive"} & set(result["verdict"].split("/")):
+                continue
+            entry = None if ident in withheld else base.entry_for(ident, each["release"] or each["kernel"])
+            why = ("for the implementer first", "SECURITY.md") if ident in withheld else (entry.reason, entry.link) if entry \
+                else ("not explained", "")
+            idents, kernels = found.setdefault(why, (set(), set()))
+            idents.add(ident.split("/")[0])
+            kernels.add(each["kernel"])
+    rows = [["cause", "results", "kernels", "read on"]]
+    for (reason, link), (idents, kernels) in found.items():
+        target = link if "://" in link else f"../../{link}"
+        rows.append([reason.replace("|", "\\|"), ", ".join(f"`{ident}`" for ident in sorted(idents)), _has(columns, kernels),
+                     f"[{link.rpartition('/')[2]}]({target})" if link else ""])
+    return rows
+
+
+def publish(directory, columns, command, path=expectation.DEFAULT):
     """publish stores what reports/kernels/ shows: verdicts and requirements, nothing of this machine.
 
-    What was seen stays out, and of a hole in the newest release the requirement is all that is told.
+    What was seen stays out, and of a hole in the newest release the requirement is all that is told. path: the baseline with the causes.
     """
     kept = ("kernel", "release", "status", "accel", "suite_seed", "findings", "kernel_files")
-    told = _untold(columns, withhold.load(WITHHELD))
+    withheld = withhold.load(WITHHELD)
+    told = _untold(columns, withheld)
     slim = [{**{name: each[name] for name in kept},
              "verdicts": {ident: [result["verdict"], result.get("requirement", "")]
                           for ident, result in each["verdicts"].items()}} for each in told]
@@ -335,7 +375,8 @@ def publish(directory, columns, command):
     with open(os.path.join(directory, "README.md"), "w", encoding="utf-8") as file:
         file.write(_PUBLISHED.format(
             command=command, areas=markdown(area_rows(columns)), legend=LEGEND[0].upper() + LEGEND[1:],
-            packages="\n".join(packages), cases=markdown(case_rows(told))))
+            packages="\n".join(packages), causes=markdown(cause_rows(told, baseline.Baseline(path), withheld)),
+            cases=markdown(case_rows(told))))
 
 
 def rejudge(directory, expected, lenient):
@@ -411,7 +452,7 @@ def run(words, directory, program):
     command = " ".join(["nvme-conform", "gate", *words.cases, "--kernels", ",".join(wanted)])
     write(directory, columns, command)
     if words.publish:
-        publish(words.publish, columns, command)
+        publish(words.publish, columns, command, words.baseline)
     rows = [area_rows(columns)] + ([case_rows(columns)] if words.verbose else [])
     for each in rows:
         print()

@@ -347,7 +347,11 @@ class Matrix(unittest.TestCase):
             matrix.publish(directory, [column], "command")
             for name in ("README.md", "matrix.json"):
                 with open(os.path.join(directory, name), encoding="utf-8") as file:
-                    self.assertNotIn("recipe", file.read().lower())
+                    text = file.read()
+                self.assertNotIn("recipe", text.lower())
+                if name == "README.md":
+                    self.assertIn("| for the implementer first | `C-140` | all | [SECURITY.md](../../SECURITY.md) |", text)
+                    self.assertIn("| not explained | `b.y` | all |", text)
             with open(os.path.join(directory, "matrix.json"), encoding="utf-8") as file:
                 self.assertEqual(json.load(file)["kernels"][0]["verdicts"], {"C-140": ["fail", "C-140"], "b.y": ["fail", "C-105"]})
 
