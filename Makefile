@@ -242,7 +242,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIB)
 
 .PHONY: unit
 unit: $(UNIT) seeds ## the unit tests of lib/
-	@printf '%s\n' $(UNIT) | xargs -P 4 -n 1 sh -c \
+	@printf '%s\n' $(UNIT) | CK_DEFAULT_TIMEOUT=120 xargs -P 4 -n 1 sh -c \
 		'said=$$($$0 2>&1); status=$$?; printf "# %s\n%s\n" "$$0" "$$said"; exit $$status'
 
 # With the million connections for which `make check` has no time, and the golden captures cut and bent at every byte.
