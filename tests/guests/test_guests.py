@@ -343,7 +343,8 @@ class BadMiddleTest(GuestTest):
 
         with mock.patch.object(command, "SUITE_SECONDS", 20):
             status, facts = self.judged(stop, "--timeout", "60")
-        self.assertEqual((status, facts), (EXIT_TOOL, None))
+        self.assertEqual((status, facts["verdict"]), (EXIT_TOOL, "cannot judge"))
+        self.assertIn("did not end within 20 s", facts["reason"])
         with self.assertRaises(ProcessLookupError):
             os.kill(started[0], 0)
 
