@@ -31,6 +31,7 @@ enum {
 	MICROSECOND = 1000,
 	C1_AT = NVC_PDU_DATA_HLEN + 16,
 	S1_AT = NVC_PDU_DATA_HLEN + 12,
+	S2_AT = 12, /* of the message */
 	READ_OPCODE = 2,
 };
 
@@ -71,13 +72,15 @@ static void put(
 		flush();
 }
 
-/* What a host of its own says: no C1 and no S1 comes twice. */
+/* What a host of its own says: no C1 and no S1 comes twice, and nothing is asked of the controller. */
 static void put_talk(struct flow *flow, struct talk *talk, uint32_t number)
 {
 	uint8_t *challenge = talk->bytes + talk->start[CHALLENGE];
+	uint8_t *reply = talk->bytes + talk->start[REPLY] + NVC_PDU_CMD_HLEN;
 
 	nvc_put_le(challenge + S1_AT, number + 1, 4);
 	nvc_put_le(challenge + C1_AT, number, 4);
+	nvc_put_le(reply + S2_AT, 0, 4);
 	for (size_t i = 0; i < talk->num; i++)
 		put(flow, talk->direction[i], NVC_TCP_ACK | NVC_TCP_PSH,
 			nvc_slice_of(
