@@ -31,7 +31,10 @@ enum {
 	MICROSECOND = 1000,
 	C1_AT = NVC_PDU_DATA_HLEN + 16,
 	S1_AT = NVC_PDU_DATA_HLEN + 12,
-	S2_AT = 12, /* of the message */
+	HL_AT = 6, /* these of the message */
+	CVALID_AT = 8,
+	S2_AT = 12,
+	C2_AT = 16, /* and HL more */
 	READ_OPCODE = 2,
 };
 
@@ -72,7 +75,7 @@ static void put(
 		flush();
 }
 
-/* What a host of its own says: no C1 and no S1 comes twice, and nothing is asked of the controller. */
+/* What a host of its own says: no C1, S1, C2 and S2 comes twice. */
 static void put_talk(struct flow *flow, struct talk *talk, uint32_t number)
 {
 	uint8_t *challenge = talk->bytes + talk->start[CHALLENGE];
@@ -80,7 +83,10 @@ static void put_talk(struct flow *flow, struct talk *talk, uint32_t number)
 
 	nvc_put_le(challenge + S1_AT, number + 1, 4);
 	nvc_put_le(challenge + C1_AT, number, 4);
-	nvc_put_le(reply + S2_AT, 0, 4);
+	if (reply[CVALID_AT]) {
+		nvc_put_le(reply + S2_AT, number + 1, 4);
+		nvc_put_le(reply + C2_AT + reply[HL_AT], number + 1, 4);
+	}
 	for (size_t i = 0; i < talk->num; i++)
 		put(flow, talk->direction[i], NVC_TCP_ACK | NVC_TCP_PSH,
 			nvc_slice_of(
