@@ -309,11 +309,14 @@ def _directory(words):
 
 def _advice(error, words):
     """_advice says what to do about an error of the file system."""
-    if not error.filename:
+    # Of a copy, where it goes to: that is where room is missing.
+    place = error.filename2 or error.filename
+    if not place:
         return str(error)
+    place = os.fsdecode(place)
     cache = os.path.abspath(words.cache or cache_module.default_directory())
-    option = "--cache" if os.path.abspath(os.fsdecode(error.filename)).startswith(cache + os.sep) else "--output-dir"
-    return f"{os.fsdecode(error.filename)}: {error.strerror}; make room or rights there, or name another place with {option} DIR"
+    option = "--cache" if os.path.abspath(place).startswith(cache + os.sep) else "--output-dir"
+    return f"{place}: {error.strerror}; make room or rights there, or name another place with {option} DIR"
 
 
 def _attempt(words, directory):

@@ -10,7 +10,7 @@
 
 enum {
 	NVC_HISTORY_LEN = 8192, /* bytes of a stream; a power of two, as sequence numbers wrap */
-	NVC_HISTORY_STREAMS = 1024,
+	NVC_HISTORY_STREAMS = 512,
 };
 
 struct nvc_history;

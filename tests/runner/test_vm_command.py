@@ -75,6 +75,13 @@ class DirectoryTest(CommandTest):
         self.assertEqual((status, len(err.splitlines())), (EXIT_USAGE, 1), err)
         self.assertIn("--output-dir", err)
 
+    def test_where_a_copy_goes_to_is_what_is_named(self):
+        full = OSError(28, "No space left on device", "/elsewhere/x.deb", None, self.path("cache", "x.deb"))
+        status, err, _ = self.without_directory("--kernel", "7.3.4", "--cache", self.path("cache"), side_effect=full)
+        self.assertEqual((status, len(err.splitlines())), (EXIT_TOOL, 1), err)
+        self.assertIn(f"{self.path('cache', 'x.deb')}: No space left on device", err)
+        self.assertIn("--cache DIR", err)
+
     def without_directory(self, *argv, **raised):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stderr(err), contextlib.redirect_stdout(out), mock.patch.object(command.signal, "signal"), \
