@@ -24,6 +24,17 @@ struct frames {
 	size_t num;
 };
 
+static inline bool has_payload(const struct frames *in, size_t i)
+{
+	struct nvc_segment segment;
+
+	ck_assert_int_eq(
+		nvc_frame_parse(NVC_LINK_ETHERNET, nvc_slice_of(in->at[i].bytes, in->at[i].len),
+			in->at[i].len, &segment),
+		NVC_FRAME_TCP);
+	return segment.payload.len > 0;
+}
+
 /* Opens bytes as a file; the size must not be 0. */
 static inline FILE *memory_file(struct nvc_slice bytes)
 {

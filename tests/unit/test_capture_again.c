@@ -10,11 +10,6 @@ static struct frames other;
 
 enum { PAYLOAD_AT = 14 + 20 + 20 };
 
-static bool has_payload(const struct frames *in, size_t i)
-{
-	return in->at[i].len > PAYLOAD_AT;
-}
-
 /* The last byte of the frame is another one. */
 static void bend(struct frames *in, size_t i)
 {
