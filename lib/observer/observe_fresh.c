@@ -91,12 +91,22 @@ static void tell_values(const struct nvc_obs_conn *conn, const struct nvc_challe
 		tell_fresh(conn, REQ_C_127, nobody, challenge->dhval);
 }
 
+/* What of `values` came before; from now on they have. */
+static struct again compare_and_remember(struct nvc_obs_conn *conn, struct nvc_obs_memory *memory,
+	const struct nvc_obs_values *values)
+{
+	const struct again again = compare(memory, values);
+
+	if (!remember(memory, values))
+		nvc_obs_host_is_bent(conn, "out of memory");
+	return again;
+}
+
 void nvc_obs_fresh_challenge(struct nvc_obs_conn *conn, const struct nvc_challenge *challenge)
 {
-	struct nvc_obs_memory *memory = &conn->observer->challenges;
 	const struct nvc_obs_values values =
 		take(conn, challenge->seqnum, challenge->cval, challenge->dhval);
-	const struct again again = compare(memory, &values);
+	const struct again again = compare_and_remember(conn, &conn->observer->challenges, &values);
 
 	if (again.challenge)
 		nvc_obs_violated(conn, REQ_C_124, "a C1 that was not used before",
@@ -107,17 +117,14 @@ void nvc_obs_fresh_challenge(struct nvc_obs_conn *conn, const struct nvc_challen
 	if (again.public)
 		nvc_obs_violated(conn, REQ_C_127, "a public value that was not used before",
 			"the public value of an earlier Challenge");
-	if (!remember(memory, &values))
-		nvc_obs_host_is_bent(conn, "out of memory");
 	tell_values(conn, challenge);
 }
 
 void nvc_obs_fresh_reply(struct nvc_obs_conn *conn, const struct nvc_reply *reply)
 {
-	struct nvc_obs_memory *memory = &conn->observer->replies;
 	const struct nvc_obs_values values =
 		take(conn, reply->seqnum, reply->cval, nvc_slice_of(NULL, 0));
-	const struct again again = compare(memory, &values);
+	const struct again again = compare_and_remember(conn, &conn->observer->replies, &values);
 
 	if (again.challenge)
 		nvc_obs_violated(conn, REQ_H_32, "a C2 that was not used before",
@@ -125,6 +132,4 @@ void nvc_obs_fresh_reply(struct nvc_obs_conn *conn, const struct nvc_reply *repl
 	if (again.seqnum)
 		nvc_obs_violated(conn, REQ_H_32, "an S2 that was not used before",
 			"S2 %u of an earlier Reply of this host", values.seqnum);
-	if (!remember(memory, &values))
-		nvc_obs_host_is_bent(conn, "out of memory");
 }

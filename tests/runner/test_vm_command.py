@@ -8,33 +8,22 @@ import io
 import json
 import multiprocessing
 import os
-import sys
-import tempfile
 import types
 import unittest
 from unittest import mock
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, ROOT)
+from support import RunnerTest
 
-from harness.runner import reports  # noqa: E402
-from harness.runner.errors import RunnerError  # noqa: E402
-from harness.vm import command, fetch, gate, initramfs, matrix, options, soak  # noqa: E402
-from harness.vm.errors import (EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,  # noqa: E402
+from harness.runner import reports
+from harness.runner.errors import RunnerError
+from harness.vm import command, fetch, gate, initramfs, matrix, options, soak
+from harness.vm.errors import (EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE,
                                GateError)
 
 CASE = "replace.second/sha256"
 
 
-class CommandTest(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory(prefix="nvme-conform-test-")
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-
-    def path(self, *parts):
-        return os.path.join(self.directory, *parts)
-
+class CommandTest(RunnerTest):
     def gate(self, *argv):
         """gate runs `nvme-conform gate` in this process and returns (exit status, standard error, standard output)."""
         out, err = io.StringIO(), io.StringIO()

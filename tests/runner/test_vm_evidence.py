@@ -5,18 +5,15 @@ import contextlib
 import io
 import json
 import os
-import sys
-import tempfile
 import types
 import unittest
 import xml.etree.ElementTree as ET
 from unittest import mock
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, ROOT)
+from support import RunnerTest
 
-from harness.vm import command, console, gate, host_story, klog, linux_host, options  # noqa: E402
-from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, GateError  # noqa: E402
+from harness.vm import command, console, gate, host_story, klog, linux_host, options
+from harness.vm.errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, GateError
 
 CASE = "replace.second/sha256"
 KTAP = """KTAP version 1
@@ -31,15 +28,7 @@ ok 6 kernel
 """.splitlines()
 
 
-class EvidenceTest(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory(prefix="nvme-conform-test-")
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-
-    def path(self, *parts):
-        return os.path.join(self.directory, *parts)
-
+class EvidenceTest(RunnerTest):
     def booted(self):
         """booted leaves what a guest does that was begun to boot."""
         os.makedirs(self.path("guest"), exist_ok=True)
