@@ -4,7 +4,10 @@
 
     captures/make.py                        all that need neither a virtual machine nor privileges
     captures/make.py linux-host-nvmet ...   these; what has a "kernel" boots it under QEMU, an "interface" takes root
-    captures/make.py --uml FILE NAME        one with a "patch": its kernel is built by harness/vm/own_kernel.py
+    captures/make.py --all                  every one
+
+A "patch" is put into Debian's kernel source, which is built for User-Mode Linux first (harness/vm/own_kernel.py: minutes, and 3 GB of
+the cache), unless --uml FILE names such a kernel.
 """
 
 import argparse
@@ -19,7 +22,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(HERE)
 sys.path.insert(0, ROOT)
 
-from harness.vm import gate, host_story, linux_host, qemu, recording  # noqa: E402  (the path must be known first)
+from harness.vm import gate, host_story, linux_host, own_kernel, qemu, recording  # noqa: E402  (the path must be known first)
 from harness.vm.errors import GateError  # noqa: E402
 
 ENGINE = os.environ.get("NVME_CONFORM_ENGINE") or os.path.join(ROOT, "build", "nvme-conform-engine")
@@ -52,7 +55,7 @@ def request_for(entry, uml, seed, directory):
     if "patch" not in entry:
         return gate.Request(kernel=entry["kernel"], seed=seed, directory=directory)
     if not uml:
-        raise GateError(f"{entry['file']}: its kernel is not Debian's: python3 -m harness.vm.own_kernel {entry['patch']} --flavour uml, then --uml FILE")
+        uml = os.path.join(own_kernel.make(own_kernel.parse([entry["patch"], "--flavour", "uml"]))[0], "linux")
     return gate.Request(uml=uml, seed=seed, directory=directory)
 
 
@@ -127,8 +130,10 @@ def make(entry, uml, seed, destination):
     os.chmod(destination, 0o644)  # only test keys are inside
 
 
-def chosen(entries, names):
+def chosen(entries, names, everything):
     """chosen returns the entries of these names, without any those that need nothing else; SystemExit for an unknown name."""
+    if everything:
+        return entries
     if not names:
         return [entry for entry in entries if "kernel" not in entry and "interface" not in entry]
     by_name = {entry["file"].removesuffix(".pcapng"): entry for entry in entries}
@@ -142,12 +147,13 @@ def main():
     """main makes what the command line names and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="file of the manifest (default: all that need nothing else)")
+    parser.add_argument("--all", action="store_true", help="every one")
     parser.add_argument("--directory", default=HERE, help="where to put them (default: here)")
     parser.add_argument("--uml", metavar="FILE", help="the User-Mode Linux for an entry with a \"patch\"")
     words = parser.parse_args()
     with open(os.path.join(HERE, "manifest.json"), encoding="utf-8") as file:
         manifest = json.load(file)
-    for entry in chosen(manifest["captures"], words.names):
+    for entry in chosen(manifest["captures"], words.names, words.all):
         try:
             make(entry, words.uml, manifest["seed"].encode(), os.path.join(words.directory, entry["file"]))
         except (GateError, OSError, subprocess.SubprocessError) as error:

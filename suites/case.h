@@ -126,6 +126,9 @@ void test_observed(struct test *t, enum req_id req, const char *format, ...)
 void test_watch(struct test *t, struct nvc_queue *queue);
 struct nvc_queue *test_watched(const struct test *t);
 
+/* test_turned_away says that no connection came to be: unless one is watched, the teardown verdict is about how the handshake ended. */
+void test_turned_away(struct test *t, enum nvc_end end);
+
 /* test_host returns the host emulator of the case. */
 struct nvc_host *test_host(struct test *t);
 

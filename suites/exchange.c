@@ -401,9 +401,14 @@ void expect_no_handshake(struct test *t, enum req_id req, struct nvc_host *host,
 	if (!test_running(t))
 		return;
 	result = nvc_queue_open(host, options, &queue, &err);
-	if (result == NVC_OK)
+	if (result == NVC_OK) {
+		if (!test_watched(t))
+			test_watch(t, queue);
 		test_violated(t, req, "the TLS handshake does not complete", "it completed");
-	else if (tester_fault(result))
+		return;
+	}
+	test_turned_away(t, host->open_end);
+	if (tester_fault(result))
 		test_error(t, "%s", err.text);
 	else if (result == NVC_E_TIMEOUT)
 		test_inconclusive(
@@ -414,7 +419,6 @@ void expect_no_handshake(struct test *t, enum req_id req, struct nvc_host *host,
 			err.text);
 	else
 		test_judged(t, req, "the handshake is refused (%s)", nvc_end_name(host->open_end));
-	nvc_queue_free(queue);
 }
 
 void expect_no_tls(

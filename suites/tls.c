@@ -19,14 +19,17 @@ static void handshake(
 	result = nvc_queue_open(host, &options, &queue, &err);
 	if (result == NVC_E_INVALID || result == NVC_E_NO_MEMORY)
 		test_error(t, "%s", err.text);
+	if (result != NVC_OK)
+		test_turned_away(t, host->open_end);
 	expect_true(t, req, result == NVC_OK, "the handshake completes", "%s",
 		result == NVC_OK ? "it completed" : err.text);
-	if (result == NVC_OK) {
-		result = nvc_queue_ic(queue, NULL, &err);
-		expect_true(t, req, result == NVC_OK, "ICResp over TLS", "%s",
-			result == NVC_OK ? "ICResp" : err.text);
-	}
-	nvc_queue_free(queue);
+	if (!test_running(t))
+		return;
+	test_watch(t, queue);
+	result = nvc_queue_ic(queue, NULL, &err);
+	expect_true(t, req, result == NVC_OK, "ICResp over TLS", "%s",
+		result == NVC_OK ? "ICResp" : err.text);
+	connect_answer(t, req, queue, &options, &(struct nvc_completion){0});
 }
 
 /* Such an offer that no handshake must complete with. */
@@ -117,7 +120,7 @@ static const struct case_param orders[] = {
 
 CASE(two_identities, .id = "tls.two-identities",
 	.title = "Of two identities one is taken, with the suite of its hash",
-	.checks = {REQ_C_224}, .needs = NEED_TLS_PSK, .params = orders)
+	.checks = {REQ_C_224}, .needs = NEED_TLS_PSK, .teardown = TEARDOWN_ANY, .params = orders)
 {
 	struct nvc_tls_psk first, second;
 	const struct nvc_tls_hello hello = {
@@ -143,7 +146,7 @@ CASE(two_identities, .id = "tls.two-identities",
 CASE(other_suite, .id = "tls.suite-of-other-hash",
 	.title = "An identity offered with the suite of the other hash alone leads to no TLS "
 		 "session",
-	.checks = {REQ_C_224}, .needs = NEED_CONCAT, .params = suites)
+	.checks = {REQ_C_224}, .needs = NEED_CONCAT, .teardown = TEARDOWN_CLOSED, .params = suites)
 {
 	struct nvc_host *host = host_as(t, want_pair(param[0], param[1]));
 	struct nvc_auth_offer one = NVC_OFFER(param[0], param[1]);

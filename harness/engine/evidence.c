@@ -276,6 +276,8 @@ void evidence_verdict(struct test *t, const struct teardown_verdict *teardown)
 		json_object_set_new(event, "teardown_requirement", json_string(first->id));
 		json_object_set_new(event, "teardown_expected", json_string(teardown->expected));
 		json_object_set_new(event, "teardown_seen", json_string(teardown->seen));
+	} else {
+		json_object_set_new(event, "teardown_reason", json_string(teardown->reason));
 	}
 	if (now.source)
 		json_object_set(event, "source", now.source);

@@ -8,6 +8,7 @@
 struct teardown_verdict {
 	enum verdict verdict; /* VERDICT_NONE: not judged */
 	const char *expected, *seen;
+	const char *reason; /* why it is not judged */
 };
 
 /* evidence_open attaches an observer to the case; false without memory. */

@@ -61,6 +61,15 @@ enum teardown registry_teardown(const struct test_case *test_case)
 	}
 }
 
+const char *registry_silence(const struct test_case *test_case)
+{
+	if (test_case->teardown == TEARDOWN_ANY)
+		return "the case leaves its connections where no end is stated";
+	if (left_open(test_case->checks[0]))
+		return "the specification leaves open what the case looks at";
+	return "the requirement states no end of the connection";
+}
+
 static enum nvc_result lint(const struct test_case *test_case, struct nvc_error *err)
 {
 	if (!test_case->id || !strchr(test_case->id, '.'))

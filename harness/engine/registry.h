@@ -21,6 +21,9 @@ enum nvc_result registry_load(struct nvc_error *err);
  * first requirement says, and where the specification leaves that open, anything. */
 enum teardown registry_teardown(const struct test_case *test_case);
 
+/* registry_silence returns why anything may become of the connection of a case for which registry_teardown returns TEARDOWN_ANY. */
+const char *registry_silence(const struct test_case *test_case);
+
 /* registry_next iterates in the order of ids; start with NULL. */
 const struct instance *registry_next(const struct instance *previous);
 

@@ -195,6 +195,12 @@ struct nvc_queue *test_watched(const struct test *t)
 	return t->watched;
 }
 
+void test_turned_away(struct test *t, enum nvc_end end)
+{
+	if (test_running(t))
+		t->turned_away = end;
+}
+
 struct nvc_host *test_host(struct test *t)
 {
 	return &t->hosts[0];
@@ -322,17 +328,36 @@ static enum verdict teardown_level(const struct test *t)
 									    : VERDICT_WARN;
 }
 
+/* Why nothing is said of how the connection ended, or NULL. */
+static const char *no_teardown(const struct test *t)
+{
+	if (t->verdict != VERDICT_PASS && t->verdict != VERDICT_FAIL && t->verdict != VERDICT_WARN)
+		return "the case did not come to its end";
+	if (registry_teardown(t->instance->test_case) == TEARDOWN_ANY)
+		return registry_silence(t->instance->test_case);
+	if (!t->watched && t->turned_away == NVC_END_OPEN)
+		return "no connection came to be";
+	return NULL;
+}
+
 static struct teardown_verdict look_at_teardown(struct test *t)
 {
 	enum teardown wanted = registry_teardown(t->instance->test_case);
-	struct teardown_verdict out = {.verdict = VERDICT_NONE, .seen = ""};
+	struct teardown_verdict out = {
+		.verdict = VERDICT_NONE, .seen = "", .reason = no_teardown(t)};
 	struct nvc_completion done;
 	enum nvc_end end;
 
-	if (wanted == TEARDOWN_ANY || !t->watched ||
-		(t->verdict != VERDICT_PASS && t->verdict != VERDICT_FAIL &&
-			t->verdict != VERDICT_WARN))
+	if (out.reason)
 		return out;
+	if (!t->watched) {
+		bool met = wanted == TEARDOWN_CLOSED;
+
+		out.expected = met ? "ended by the target" : "still open and usable";
+		out.verdict = met ? VERDICT_PASS : teardown_level(t);
+		out.seen = nvc_end_name(t->turned_away);
+		return out;
+	}
 	if (wanted == TEARDOWN_CLOSED) {
 		/* Where the behaviour is already wrong, an open connection is its consequence and no reason to wait long. */
 		uint64_t bound = t->verdict != VERDICT_PASS && !test_is_virtual(t)

@@ -73,6 +73,7 @@ struct test {
 	struct nvc_auth *transactions;
 	size_t num_transactions;
 	struct nvc_queue *watched;
+	enum nvc_end turned_away; /* how a handshake ended; NVC_END_OPEN: none was refused */
 	/* the world of test_fresh_host */
 	struct {
 		struct reference *reference;

@@ -42,6 +42,7 @@ class Result:
     teardown_requirement: str = ""
     teardown_expected: str = ""
     teardown_seen: str = ""
+    teardown_reason: str = ""
     duration_ms: float = 0
     answers_lost: int = 0  # how often the case was repeated: an answer was lost with its connection, or a connection not up in time
     source: list = field(default_factory=list)  # the lines of a case in C that shows the same
@@ -171,7 +172,7 @@ class Ledger:
         result.behaviour = event.get("behaviour")
         result.teardown = event.get("teardown") or "none"
         for name in ("requirement", "citation", "expected", "seen", "reason", "teardown_requirement", "teardown_expected",
-                     "teardown_seen"):
+                     "teardown_seen", "teardown_reason"):
             value = event.get(name)
             setattr(result, name, "" if value is None else str(value))
         capture = event.get("capture")

@@ -30,6 +30,7 @@ def _detail(result):
         ("teardown requirement", result.teardown_requirement),
         ("teardown expected", result.teardown_expected),
         ("teardown seen", result.teardown_seen),
+        ("teardown not judged", result.teardown_reason),
     )
     return "\n".join(f"{name}: {value}" for name, value in rows if value)
 

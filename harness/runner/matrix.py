@@ -22,7 +22,7 @@ EVENTS_IN_ALL = 60000
 KERNEL_LINES = 200
 SUSPECTS_SHOWN = 5
 CASE_FIELDS = ("behaviour", "teardown", "requirement", "expected", "seen", "reason", "teardown_requirement", "teardown_expected",
-               "teardown_seen", "answers_lost")
+               "teardown_seen", "teardown_reason", "answers_lost")
 PACKET_FIELDS = ("packets", "capture", "source", "duration_ms")
 BRIEF_FIELDS = ("behaviour", "teardown")
 EVENT_FIELDS = ("event", "kind", "n", "packet", "conn", "dir", "t_ms", "text", "requirement", "expected", "seen")

@@ -17,7 +17,7 @@ RESULTS = "results.json"
 LARGEST_EVENTS = 1 << 28
 OBSERVED = ("fail", "warn", "note")
 TEXTS = ("title", "area", "requirement", "citation", "expected", "seen", "reason", "capture", "teardown_requirement",
-         "teardown_expected", "teardown_seen", "again")
+         "teardown_expected", "teardown_seen", "teardown_reason", "again")
 
 
 @dataclass

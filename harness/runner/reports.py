@@ -95,7 +95,7 @@ def result_fields(result, again):
     if result.judged is not None:
         fields["judged"] = result.judged
     for name in ("requirement", "citation", "expected", "seen", "reason", "packets", "capture", "teardown_requirement",
-                 "teardown_expected", "teardown_seen", "answers_lost", "source", "steps"):
+                 "teardown_expected", "teardown_seen", "teardown_reason", "answers_lost", "source", "steps"):
         value = getattr(result, name)
         if value:
             fields[name] = value

@@ -140,8 +140,8 @@ def _patch_file(name):
     return os.path.abspath(path)
 
 
-def run(words):
-    """run builds, judges, tells how long both took, and returns the gate's exit status."""
+def make(words):
+    """make builds the kernel that the options name, tells how long it took, and returns the O= directory and the cache."""
     patch = _patch_file(words.patch)
     for program, package in TOOLS.items():
         fetch.need_program(program, package)
@@ -154,9 +154,15 @@ def run(words):
     start = time.monotonic()
     with patched(source, patch, os.path.join(work, "patch.log")):
         build(source, output, words.flavour, words.jobs, words.build_timeout)
-    built = time.monotonic()
-    print(f"built {words.flavour} {'with ' + words.patch if patch else 'as it is'} in {built - start:.0f} s: "
+    print(f"built {words.flavour} {'with ' + words.patch if patch else 'as it is'} in {time.monotonic() - start:.0f} s: "
           f"{output}", flush=True)
+    return output, cache
+
+
+def run(words):
+    """run builds, judges, tells how long both took, and returns the gate's exit status."""
+    output, cache = make(words)
+    built = time.monotonic()
     argv = [sys.executable, PROGRAM, "gate", "--tree", output, "--cache", cache.directory, *words.gate]
     status = subprocess.run(argv, check=False, timeout=GATE_SECONDS).returncode
     print(f"judged in {time.monotonic() - built:.0f} s, exit status {status}")

@@ -203,8 +203,7 @@ enum nvc_result nvc_queue_open(struct nvc_host *host, const struct nvc_queue_opt
 	return NVC_OK;
 }
 
-/* Takes what the controller answered to ICReq; `dgst` is what was asked for. */
-static enum nvc_result take_icresp(
+enum nvc_result nvc_queue_take_icresp(
 	struct nvc_queue *queue, const struct nvc_pdu *pdu, uint8_t dgst, struct nvc_error *err)
 {
 	struct nvc_queue_info *info = &queue->info;
@@ -261,7 +260,7 @@ enum nvc_result nvc_queue_ic(
 		return result;
 	queue->info.pdus_sent++;
 	result = nvc_queue_next_pdu(queue, nvc_queue_deadline(queue, 0), &pdu, err);
-	return result == NVC_OK ? take_icresp(queue, &pdu, dgst, err) : result;
+	return result == NVC_OK ? nvc_queue_take_icresp(queue, &pdu, dgst, err) : result;
 }
 
 static enum nvc_result encode_connect_data(const struct nvc_queue *queue,

@@ -128,6 +128,11 @@ enum nvc_result nvc_queue_open(struct nvc_host *host, const struct nvc_queue_opt
 enum nvc_result nvc_queue_ic(
 	struct nvc_queue *queue, const struct nvc_queue_options *options, struct nvc_error *err);
 
+/* nvc_queue_take_icresp does the second half of nvc_queue_ic where the PDUs are sent and received one by one: it acts on what the controller
+ * answered to ICReq; `dgst` is what was asked for. NVC_E_CLOSED for C2HTermReq; else the errors of nvc_queue_ic. */
+enum nvc_result nvc_queue_take_icresp(
+	struct nvc_queue *queue, const struct nvc_pdu *pdu, uint8_t dgst, struct nvc_error *err);
+
 /* nvc_queue_connect sends Connect with its 1024 bytes in the capsule (Base 2.2, 6.3). NVC_OK when it was answered, with
  * whatever status: see `done` (may be NULL) and nvc_queue_info. `options` NULL: the ordinary admin queue. */
 enum nvc_result nvc_queue_connect(struct nvc_queue *queue, const struct nvc_queue_options *options,

@@ -117,6 +117,7 @@ function caseBox(id, result, open) {
 			["teardown", result.teardown],
 			["… requirement", result.teardown === "pass" ? "" : clause(result.teardown_requirement)],
 			["… expected", result.teardown_expected], ["… seen", result.teardown_seen],
+			["… reason", result.teardown_reason],
 			["packets", (result.packets || []).join(" to ")], ["capture", result.capture],
 			["repeated", result.answers_lost ? result.answers_lost + " times, as the target's answer was lost to its own reset" : ""],
 			["changed", (result.changed || "").replaceAll("-", " ")],

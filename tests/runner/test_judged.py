@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A requirement that a case lists and no row of it judges is found (tests/judged.py); `make conformance-quiet` asks of the real cases."""
+"""A requirement that a case lists and no row of it judges is found, and a connection whose end nobody judged (tests/judged.py).
+
+`make conformance-quiet` asks of the real cases.
+"""
 
 import importlib.util
 import os
@@ -31,6 +34,14 @@ class Judged(unittest.TestCase):
 
     def test_the_observer_does(self):
         self.assertEqual(self.holes(("a", ["C-1"]), elsewhere={"C-2"}), [])
+
+    def test_an_end_that_nobody_judged(self):
+        rows = [("pass", ""), ("none", "the requirement states no end of the connection"),
+                ("none", "no connection came to be"), ("none", "")]
+        cases = [{"id": f"a/{number}", "teardown": verdict, "teardown_reason": reason}
+                 for number, (verdict, reason) in enumerate(rows)]
+        self.assertEqual(list(load().untold({"cases": cases})), ["a/2 has no teardown verdict: no connection came to be",
+                                                                  "a/3 has no teardown verdict: no reason given"])
 
 
 if __name__ == "__main__":
