@@ -209,10 +209,20 @@ static uint16_t check_early(const struct conn *conn, const struct request *req)
 	return nvc_policy_gate(conn, req->sqe);
 }
 
+static void send_r2t(struct conn *conn, uint16_t cid, uint16_t ttag, uint32_t len)
+{
+	struct nvc_pdu r2t = {.ch.type = NVC_PDU_R2T};
+
+	r2t.xfer.cccid = cid;
+	r2t.xfer.ttag = ttag;
+	r2t.xfer.offset = KEPT(conn->target, R2T_OFFSET) ? 0 : 4;
+	r2t.xfer.length = len;
+	nvc_conn_send(conn, &r2t);
+}
+
 /* Keeps a command until its data has come, and asks for them. */
 static uint16_t ask_for_data(struct conn *conn, const struct request *req, uint32_t len)
 {
-	struct nvc_pdu r2t = {.ch.type = NVC_PDU_R2T};
 	struct command *command;
 
 	if (conn->num_commands >= MAX_QUEUE_ENTRIES)
@@ -233,11 +243,7 @@ static uint16_t ask_for_data(struct conn *conn, const struct request *req, uint3
 	command->next = conn->commands;
 	conn->commands = command;
 	conn->num_commands++;
-	r2t.xfer.cccid = command->cid;
-	r2t.xfer.ttag = command->ttag;
-	r2t.xfer.offset = KEPT(conn->target, R2T_OFFSET) ? 0 : 4;
-	r2t.xfer.length = len;
-	nvc_conn_send(conn, &r2t);
+	send_r2t(conn, command->cid, command->ttag, len);
 	return 0;
 }
 
@@ -280,6 +286,8 @@ void nvc_command_capsule(struct conn *conn, const struct nvc_pdu *pdu)
 						: (size_t)req.head.sgl_addr;
 
 			req.data = nvc_slice_sub(pdu->data, offset, req.head.sgl_len);
+			if (conn->connected && !KEPT(conn->target, R2T_WANTED))
+				send_r2t(conn, req.head.cid, 0, expected.len);
 		}
 	}
 	if (status && !conn->connected && !KEPT(conn->target, CONNECT_FIRST))

@@ -60,6 +60,10 @@ void nvc_conn_send(struct conn *conn, const struct nvc_pdu *pdu)
 	if (!KEPT(target, SENT_FLAGS))
 		bends[list.num++] =
 			(struct nvc_bend){.field = "flags", .kind = NVC_BEND_XOR, .value = 0x80};
+	if ((pdu->ch.type == NVC_PDU_C2H_DATA || pdu->ch.type == NVC_PDU_R2T) &&
+		!KEPT(target, SENT_RESERVED))
+		bends[list.num++] =
+			(struct nvc_bend){.field = "reserved20", .kind = NVC_BEND_SET, .value = 1};
 	if (!reserve(&conn->out, &conn->out_cap, conn->out_len + len)) {
 		nvc_conn_close(conn, NVC_END_RST);
 		return;
