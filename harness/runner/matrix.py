@@ -73,13 +73,9 @@ class _Column:
         self.head = self._head(earlier, rows)
         self.cells = {}
         self.results = {}
-        wanted = {case["id"] for case in record.cases if not _spotless(case)}
-        for seen in record.observations:
-            if seen["verdict"] != "note":
-                wanted.add(str(seen.get("first", {}).get("case")))
-        events = records.conversations(record, wanted) if budget else {}
+        events = records.conversations(record) if budget else {}
         said = records.kernel_log(record) if budget else {}
-        for case in record.cases:
+        for case in sorted(record.cases, key=_spotless):  # the budget is for what has to be explained first
             self._case(case, events.get(case["id"], []), said.get(case["id"], []), budget)
         for seen in record.observations:
             cell = self._cell(seen["requirement"])

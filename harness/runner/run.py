@@ -121,12 +121,13 @@ class Run:
 
     def config(self, idents, twin=0):
         """config returns what one engine gets on its standard input. twin: which of the equal targets it is for."""
+        everything = (self.captures or {}).get("mode") == "all"
         config = {"target": (self.target, *self.twins)[twin].config, "defects": self.defects, "seed": self.seed, "cases": idents,
-                  "timeout_s": self.timeout, "fault": self.fault, "transcript": "fail", "keylog": self.keylog,
+                  "timeout_s": self.timeout, "fault": self.fault, "transcript": "all" if everything else "fail", "keylog": self.keylog,
                   "hdr_digest": self.target.hdr_digest, "data_digest": self.target.data_digest, "slow": self.slow}
         if self.captures:
             config["captures"] = self.captures
-        if self.target.is_reference and not self.keylog and (self.captures or {}).get("mode") != "all":
+        if self.target.is_reference and not self.keylog and not everything:
             config["batch"] = BATCH
         if self.turns:
             config["turns"] = self.turns
