@@ -72,6 +72,8 @@ def add_arguments(parser):
     add("--capture-interface", metavar="IFACE",
         help="take the packets of the captures from this interface (root or CAP_NET_RAW), instead of drawing them from the streams")
     add("--no-secrets", action="store_true", help="leave the TLS secrets out of the captures")
+    add("--transcript", choices=("fail", "all"), default="fail",
+        help="which cases leave their conversation in events.jsonl, where report takes it from (default fail)")
     add("-v", "--verbose", action="store_true", help="a line per case, with its steps")
     add("--last", action="append", default=[], metavar="CASE-GLOB", help="run these after all others: they may break the target")
     add("--slow", action="store_true", help="also the cases that wait for minutes in real time")
@@ -95,6 +97,7 @@ class Run:
     program: str
     keylog: str = None
     captures: dict = None
+    transcript: str = "fail"
     chosen: tuple = ()  # the words that chose the cases
     since: records.Record = None
     restart: str = None  # the command that brings the target back
@@ -121,13 +124,12 @@ class Run:
 
     def config(self, idents, twin=0):
         """config returns what one engine gets on its standard input. twin: which of the equal targets it is for."""
-        everything = (self.captures or {}).get("mode") == "all"
         config = {"target": (self.target, *self.twins)[twin].config, "defects": self.defects, "seed": self.seed, "cases": idents,
-                  "timeout_s": self.timeout, "fault": self.fault, "transcript": "all" if everything else "fail", "keylog": self.keylog,
+                  "timeout_s": self.timeout, "fault": self.fault, "transcript": self.transcript, "keylog": self.keylog,
                   "hdr_digest": self.target.hdr_digest, "data_digest": self.target.data_digest, "slow": self.slow}
         if self.captures:
             config["captures"] = self.captures
-        if self.target.is_reference and not self.keylog and not everything:
+        if self.target.is_reference and not self.keylog and "all" not in ((self.captures or {}).get("mode"), self.transcript):
             config["batch"] = BATCH
         if self.turns:
             config["turns"] = self.turns
@@ -185,7 +187,7 @@ def prepare(args, catalogue, redactor):
     started = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     return Run(target, [catalogue.cases[ident] for ident in idents], seed, sorted(set(args.defect)), args.fault,
                args.timeout, args.slow, jobs, started, program_name(), args.keylog,
-               chosen=tuple(chosen), since=since, restart=args.restart_command, twins=twins)
+               transcript=args.transcript, chosen=tuple(chosen), since=since, restart=args.restart_command, twins=twins)
 
 
 def silence(run):

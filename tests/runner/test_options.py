@@ -23,6 +23,10 @@ class Meaning(RunnerTest):
             "cases": ["auth.pair/sha256/null", "auth.pair/sha384/ffdhe2048", "concat.replace.once",
                       "concat.replace.repeats", "timer.expires"]})
 
+    def test_conversations_of_all_cases(self):
+        config = self.sent_config("--transcript", "all")
+        self.assertEqual((config["transcript"], config.get("batch")), ("all", None))  # cases that share a process tell none
+
     def test_real_target(self):
         config = self.sent_config("-t", "tcp", *REAL, "-s", "4421", "-S", SECRET, "-g", "-G", "-k", "7", "--concat", "--slow")
         self.assertEqual(config["target"], {
