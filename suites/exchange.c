@@ -342,22 +342,11 @@ struct nvc_queue *admin_from_newtlspsk(
 	return test_running(t) ? connect_admin_tls(t, host, &host->psk) : NULL;
 }
 
-/* Whether another handshake under `psk` completes, where one has just been ended. */
-static bool comes_up_now(struct nvc_host *host, const struct nvc_tls_psk *psk)
-{
-	const struct nvc_queue_options options = {.tls = psk, .label = "once more"};
-	struct nvc_queue *queue = NULL;
-	const bool up = nvc_queue_establish(host, &options, &queue, NULL) == NVC_OK;
-
-	nvc_queue_free(queue);
-	return up;
-}
-
-struct nvc_queue *expect_admin_tls(
-	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
+/* Judges the way to an answered Connect over TLS; NULL when it is not open. */
+static struct nvc_queue *session(struct test *t, enum req_id req, struct nvc_host *host,
+	const struct nvc_queue_options *options)
 {
 	static const char expected[] = "TLS and Connect succeed under the PSK";
-	const struct nvc_queue_options options = {.tls = psk};
 	struct nvc_queue *queue = NULL;
 	struct nvc_error err = {0};
 	enum nvc_result result;
@@ -365,7 +354,7 @@ struct nvc_queue *expect_admin_tls(
 	if (!test_running(t))
 		return NULL;
 	test_step(t, "connect over TLS");
-	result = nvc_queue_establish(host, &options, &queue, &err);
+	result = nvc_queue_establish(host, options, &queue, &err);
 	if (result == NVC_OK) {
 		test_watch(t, queue);
 		test_judged(t, req, "%s", expected);
@@ -373,13 +362,24 @@ struct nvc_queue *expect_admin_tls(
 		unanswered(t, req, host, expected, result, err.text);
 	} else if (tester_fault(result)) {
 		test_error(t, "%s", err.text);
-	} else if ((result == NVC_E_CLOSED || result == NVC_E_RESET) && comes_up_now(host, psk)) {
-		/* A PSK that is refused is refused again; nvmet ends a handshake now and then. */
+	} else if (handshake_lost(host, options, result)) {
 		test_answer_lost(t, req, expected, "%s, and the next one completed", err.text);
 	} else {
 		test_violated(t, req, expected, "%s", err.text);
 	}
 	return queue;
+}
+
+struct nvc_queue *expect_admin_tls(
+	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk)
+{
+	return session(t, req, host, &(const struct nvc_queue_options){.tls = psk});
+}
+
+void expect_handshake(struct test *t, enum req_id req, struct nvc_host *host,
+	const struct nvc_queue_options *options)
+{
+	(void)session(t, req, host, options);
 }
 
 void expect_tls(

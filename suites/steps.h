@@ -101,7 +101,9 @@ void expect_tls(
 /* expect_no_tls judges that no handshake completes under `psk`, while the target is alive. */
 void expect_no_tls(
 	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_psk *psk);
-/* expect_no_handshake does the same with an offer out of the ordinary. */
+/* expect_handshake and expect_no_handshake do the same with an offer out of the ordinary. */
+void expect_handshake(struct test *t, enum req_id req, struct nvc_host *host,
+	const struct nvc_queue_options *options);
 void expect_no_handshake(struct test *t, enum req_id req, struct nvc_host *host,
 	const struct nvc_queue_options *options);
 /* observe_connection puts on record whether `what` led to a connection (`result`, `text`) that is `taken` or was refused; when the target

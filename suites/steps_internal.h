@@ -14,6 +14,9 @@ void unanswered(struct test *t, enum req_id req, struct nvc_host *host, const ch
 	enum nvc_result result, const char *text);
 /* target_alive tells whether a fresh connection is answered (ICResp, or a TLS handshake under the newest PSK). */
 bool target_alive(struct nvc_host *host);
+/* handshake_lost tells whether a connection over TLS that could not be opened was ended in its handshake, and the next handshake completes. */
+bool handshake_lost(
+	struct nvc_host *host, const struct nvc_queue_options *options, enum nvc_result result);
 bool code_accepted(struct codes codes, uint16_t code);
 
 #endif

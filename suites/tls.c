@@ -5,31 +5,11 @@
 #include "stream/tls_hello.h"
 #include "suites/pdu_steps.h"
 
-/* A connection with an offer out of the ordinary: judged by whether the handshake completes. */
+/* A connection with an offer out of the ordinary. */
 static void handshake(
 	struct test *t, enum req_id req, struct nvc_host *host, const struct nvc_tls_options *tls)
 {
-	const struct nvc_queue_options options = {.tls_options = tls};
-	struct nvc_queue *queue = NULL;
-	struct nvc_error err = {0};
-	enum nvc_result result;
-
-	if (!test_running(t))
-		return;
-	result = nvc_queue_open(host, &options, &queue, &err);
-	if (result == NVC_E_INVALID || result == NVC_E_NO_MEMORY)
-		test_error(t, "%s", err.text);
-	if (result != NVC_OK)
-		test_turned_away(t, host->open_end);
-	expect_true(t, req, result == NVC_OK, "the handshake completes", "%s",
-		result == NVC_OK ? "it completed" : err.text);
-	if (!test_running(t))
-		return;
-	test_watch(t, queue);
-	result = nvc_queue_ic(queue, NULL, &err);
-	expect_true(t, req, result == NVC_OK, "ICResp over TLS", "%s",
-		result == NVC_OK ? "ICResp" : err.text);
-	connect_answer(t, req, queue, &options, &(struct nvc_completion){0});
+	expect_handshake(t, req, host, &(const struct nvc_queue_options){.tls_options = tls});
 }
 
 /* Such an offer that no handshake must complete with. */
