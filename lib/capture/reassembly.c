@@ -267,7 +267,9 @@ static void take_late(struct nvc_reassembly *reassembly, struct entry *entry, in
 	if (stream->lost || !segment->payload.len)
 		return;
 	compare(reassembly, entry, side, segment->seq, segment->payload);
-	if (stream->fin && (int32_t)(end - stream->fin_seq) > 0)
+	/* Who goes on behind an RST has not sent it, or its receiver has passed over it (RFC 5961 3.2). */
+	if ((stream->fin || stream->ended) &&
+		(int32_t)(end - (stream->fin ? stream->fin_seq : stream->next)) > 0)
 		contradict(reassembly, entry);
 }
 
@@ -460,8 +462,12 @@ static void settle(struct nvc_reassembly *reassembly, struct entry *entry, int s
 	take_fin(reassembly, entry, side);
 	if (!entry->over)
 		take_fin(reassembly, entry, !side);
-	if (!entry->over && (segment->flags & NVC_TCP_RST))
+	if (!entry->over && (segment->flags & NVC_TCP_RST)) {
+		/* One byte before it that was not seen may be the FIN. */
+		if ((int32_t)(segment->seq - stream->next) > 1)
+			lose(reassembly, entry, side, "segments are missing in the capture");
 		end_side(reassembly, entry, side, true);
+	}
 }
 
 enum nvc_result nvc_reassembly_segment(

@@ -142,6 +142,31 @@ START_TEST(garbage_of_a_keep_alive)
 }
 END_TEST
 
+/* An RST that its receiver passed over (RFC 5961 3.2), such as one that was made up: what comes behind it is not judged, and that is said. */
+START_TEST(goes_on_behind_a_reset)
+{
+	static const int32_t places[] = {-1000, 0, 2, 1000000}; /* before and behind what is due */
+	struct nvc_tcpframe conn = {.ends = ends_of(false)};
+	struct nvc_segment segment;
+	const size_t at = 3 + CONNECT + 1;
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		make_frames(false);
+		nvc_frame_parse(NVC_LINK_ETHERNET,
+			nvc_slice_of(frames.at[at - 1].bytes, frames.at[at - 1].len),
+			frames.at[at - 1].len, &segment);
+		conn.next[NVC_H2C] =
+			segment.seq + (uint32_t)segment.payload.len + (uint32_t)places[i];
+		conn.next[NVC_C2H] = segment.ack;
+		other.at[0].len = other.at[0].wire_len = nvc_tcpframe_make(
+			&conn, NVC_H2C, NVC_TCP_RST, nvc_slice_of(NULL, 0), other.at[0].bytes);
+		insert(&frames, at, &other, 0);
+		replay_frames(&frames, &told);
+		assert_not_judged(&told, "segments");
+	}
+}
+END_TEST
+
 /* The SYN is captured behind what it begins, as from interfaces with several queues. */
 START_TEST(syn_comes_late)
 {
@@ -219,6 +244,7 @@ int main(void)
 	tcase_add_test(core, bytes_behind_the_end);
 	tcase_add_test(core, foreign_contradictions_are_none_of_ours);
 	tcase_add_test(core, garbage_of_a_keep_alive);
+	tcase_add_test(core, goes_on_behind_a_reset);
 	tcase_add_test(core, syn_comes_late);
 	tcase_add_test(core, history_has_the_last_bytes);
 	tcase_add_test(core, history_is_bounded);
