@@ -142,6 +142,13 @@ def area_of(case):
     return case.area or case.id.split(".", 1)[0]
 
 
+def check_defects(names, catalogue):
+    """check_defects raises UsageError for a name that is no defect of the reference target."""
+    for name in names:
+        if name not in catalogue.defects:
+            raise UsageError(f"unknown defect {name!r}; nvme-conform list --defects shows all")
+
+
 def select(patterns, names, what):
     """select returns the names that the patterns (exact names or globs) choose, in the order of names.
 

@@ -165,9 +165,7 @@ def prepare(args, catalogue, redactor):
     twins = tuple(options.build_twin(path, args, target, redactor) for path in args.twin)
     if args.defect and not target.is_reference:
         raise UsageError("--defect breaks the reference target only; leave out the options of a real one")
-    for name in args.defect:
-        if name not in catalogue.defects:
-            raise UsageError(f"unknown defect {name!r}; nvme-conform list --defects shows all")
+    cat.check_defects(args.defect, catalogue)
     earlier = records.load(args.rerun_failed) if args.rerun_failed else None
     since = records.load(args.only_changed_since) if args.only_changed_since else None
     for option, path, record in (("--rerun-failed", args.rerun_failed, earlier), ("--only-changed-since", args.only_changed_since, since)):

@@ -4,8 +4,7 @@
 import json
 import sys
 
-from . import engine, options
-from .catalogue import read as read_catalogue
+from . import catalogue, engine, options
 from .errors import UsageError
 from .redaction import Redactor
 from .run import Interrupted
@@ -68,10 +67,7 @@ def main(args):
     redactor = Redactor()
     try:
         if args.defect:
-            known = read_catalogue(engine.list_objects()).defects
-            for name in args.defect:
-                if name not in known:
-                    raise UsageError(f"unknown defect {name!r}; nvme-conform list --defects shows all")
+            catalogue.check_defects(args.defect, catalogue.read(engine.list_objects()))
         asked = config(args, redactor)
     except UsageError as error:
         raise UsageError(redactor.text(str(error))) from None

@@ -264,7 +264,7 @@ def _interrupt(*_):
 
 
 def _dispatch(words, directory):
-    options.check_cases(words.cases)
+    options.check_names(words.cases, words.defect)
     request = gate.Request(
         kernel=words.kernel, debs=tuple(words.deb), image=words.image, tree=words.tree,
         uml=words.uml, modules=words.modules, config=words.config, cache=words.cache, mirror=words.mirror, offline=words.offline,

@@ -269,6 +269,9 @@ def from_debs(cache, paths):
 
 
 def _read(path, what):
+    """_read returns what is in an ordinary file; a device may have no end, and a pipe no writer."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise GateError(f"{what} {path}: is no ordinary file", EXIT_USAGE)
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -177,10 +177,13 @@ def check(words):
         soak.check_rounds(words.soak)
 
 
-def check_cases(globs):
-    """check_cases raises UsageError for a glob that chooses no case of this engine, before anything is fetched or booted."""
-    if globs:
-        catalogue.select(globs, catalogue.read(engine.list_objects()).cases, "case")
+def check_names(globs, defects):
+    """check_names raises UsageError for a glob that chooses no case of this engine, and for a defect that its target does not know,
+    before anything is fetched or booted."""
+    if globs or defects:
+        known = catalogue.read(engine.list_objects())
+        catalogue.select(globs, known.cases, "case")
+        catalogue.check_defects(defects, known)
 
 
 def num_guests(words):

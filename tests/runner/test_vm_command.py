@@ -286,6 +286,9 @@ class OptionsTest(CommandTest):
             self.assertIn("no case matches 'nosuch", err)
         self.assertIn("no case matches", self.refused("--kernels", "7.3.4", "nosuch.*"))
 
+    def test_a_defect_that_there_is_not(self):
+        self.assertIn("unknown defect 'nosuch'", self.refused("--kernel", "7.3.4", "--host", "--defect", "nosuch"))
+
 
 class SoakTest(CommandTest):
     def report(self, **members):

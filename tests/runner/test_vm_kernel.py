@@ -245,6 +245,10 @@ class OwnKernelTest(ErrorCase):
         self.assert_error(EXIT_USAGE, "no such directory", kernel.from_image, self.cache, image,
                           "/no/modules")
 
+    def test_what_has_no_end(self):
+        for path in ("/dev/null", self.cache.directory):
+            self.assert_error(EXIT_USAGE, "no ordinary file", kernel.from_image, self.cache, path)
+
     def test_one_kernel_must_be_named(self):
         for request in (gate.Request(), gate.Request(kernel="7.3.4", image="x")):
             self.assert_error(EXIT_USAGE, "name one kernel", gate.prepare, request)
