@@ -177,6 +177,8 @@ class Comparison:
 def _words(value, allowed, default, where):
     if value == ANY:
         return tuple(sorted(allowed))
+    if value == []:
+        raise GateError(f"{where}: an empty list expects nothing", EXIT_USAGE)
     words = tuple(value) if isinstance(value, list) else (value,) if value else default
     for word in words:
         if not isinstance(word, str) or word not in allowed:
@@ -188,17 +190,24 @@ def _is_globs(value):
     return isinstance(value, list) and bool(value) and all(isinstance(each, str) and each for each in value)
 
 
+def _holds(number, text):
+    """_holds tells whether a version, as its numbers, satisfies every term of a valid range."""
+    return all(_COMPARE[match.group(1)](number, version(match.group(2))) for match in map(_TERM.match, text.split()))
+
+
+def _versions(*ranges):
+    """_versions returns versions that stand for all: between two bounds all are alike, so that one beside each is enough."""
+    bounds = [version(match.group(2)) for text in ranges for match in map(_TERM.match, text.split())]
+    return [(0,), *(bound[:-1] + (bound[-1] + step,) for bound in bounds for step in (-0.5, 0, 0.5))]
+
+
 def _check_range(text, where):
     """_check_range raises GateError for a text that is no range, or one that no version can be in."""
     try:
         in_range("0", text)
     except GateError as error:
         raise GateError(f"{where}: {error.message}", EXIT_USAGE) from None
-    bounds = [version(match.group(2)) for term in text.split() if (match := _TERM.match(term))]
-    # Between two bounds all versions are alike, so that one beside each stands for them.
-    beside = [bound[:-1] + (bound[-1] + step,) for bound in bounds for step in (-0.5, 0, 0.5)]
-    if bounds and not any(all(_COMPARE[match.group(1)](each, version(match.group(2))) for match in map(_TERM.match, text.split()))
-                          for each in beside):
+    if not any(_holds(each, text) for each in _versions(text)):
         raise GateError(f"{where}: no version is in {text!r}", EXIT_USAGE)
 
 
@@ -265,6 +274,13 @@ def _matches(pattern, ident):
         or (not set(pattern) & set("*?[") and ident.startswith(pattern + "/"))
 
 
+def _best(ranked, number):
+    """_best returns the entries of the highest rank that hold for a version; more than one contradict each other."""
+    there = [(rank, entry) for rank, entry in ranked if _holds(number, entry.kernels)]
+    highest = min((rank for rank, _ in there), default=0)
+    return [entry for rank, entry in there if rank == highest]
+
+
 class Baseline:
     """Baseline is a loaded file. known: every id there can be, so that a stale glob is an error."""
 
@@ -312,20 +328,27 @@ class Baseline:
 
         An exact id goes before a plain case name, that before a glob; two of one rank are an error.
         """
-        ranked = {}
-        for entry in self.entries:
-            patterns = [pattern for pattern in entry.cases if _matches(pattern, ident)]
-            if patterns and in_range(release, entry.kernels):
-                rank = min(0 if pattern == ident else 2 if set(pattern) & set("*?[") else 1
-                           for pattern in patterns)
-                ranked.setdefault(rank, []).append(entry)
-        if not ranked:
-            return None
-        best = ranked[min(ranked)]
+        best = _best(self._ranked(ident), version(release))
         if len(best) > 1:
-            raise GateError(f"baseline {self.path}: {ident} on {release} is in "
-                            f"{' and '.join(entry.name for entry in best)}", EXIT_USAGE)
-        return best[0]
+            raise self._contradiction(ident, f"on {release} ", best)
+        return best[0] if best else None
+
+    def _ranked(self, ident):
+        """_ranked returns [(rank, entry)] of the entries that name a result, for whatever kernels."""
+        named = [(entry, [pattern for pattern in entry.cases if _matches(pattern, ident)]) for entry in self.entries]
+        return [(min(0 if pattern == ident else 2 if set(pattern) & set("*?[") else 1 for pattern in patterns), entry)
+                for entry, patterns in named if patterns]
+
+    def _contradiction(self, ident, where, entries):
+        return GateError(f"baseline {self.path}: {ident} {where}is in {' and '.join(entry.name for entry in entries)}", EXIT_USAGE)
+
+    def check_contradictions(self, known):
+        """check_contradictions raises GateError when two entries of one rank speak of one of the known ids on some kernel."""
+        for ident in sorted(known):
+            ranked = self._ranked(ident)
+            for number in _versions(*(entry.kernels for _, entry in ranked)) if len(ranked) > 1 else ():
+                if len(best := _best(ranked, number)) > 1:
+                    raise self._contradiction(ident, "", best)
 
     def compare(self, found, release, whole=True, lenient=False):
         """compare lays {id: Found} beside the entries. whole: every case ran, so that an expected

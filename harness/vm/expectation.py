@@ -85,7 +85,9 @@ class Expectation:
 
     def __init__(self, path):
         self.baseline = baseline.Baseline(path)
-        self.baseline.check_stale(known_ids())
+        known = known_ids()
+        self.baseline.check_stale(known)
+        self.baseline.check_contradictions(known)
 
     def kernel_as_expected(self, report, near):
         """kernel_as_expected tells whether the kernel was silent, or said only what is listed.

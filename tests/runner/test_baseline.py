@@ -120,6 +120,13 @@ class Comparing(unittest.TestCase):
         with self.assertRaises(GateError):
             load(text).entry_for("a.bad", "7.1")
 
+    def test_contradictions_are_told_before_a_boot(self):
+        for ranges, there in ((("", ""), True), (("<7.1", ">=7.1"), False), ((">=6.18 <7.1", ">=7.0.13"), True), (("==7.1", ">=7.1.1"), False)):
+            one = load("".join(entry(["a.bad"], kernels=each, behaviour="fail", reason="x") for each in ranges))
+            with self.assertRaises(GateError) if there else contextlib.nullcontext():
+                one.check_contradictions({"a.bad/1"})
+        load(entry(["a.*"], reason="x") + entry(["a.bad"], reason="x")).check_contradictions({"a.bad"})
+
     def test_stale(self):
         one = load(entry(["a.gone"], behaviour="fail", reason="x"))
         with self.assertRaises(GateError) as caught:
