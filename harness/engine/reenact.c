@@ -344,14 +344,18 @@ static json_t *counts(const struct reenact *re)
 	return list;
 }
 
+/* What a requirement leaves open nobody violates. */
 static json_t *captured_violations(const struct reenact *re)
 {
 	json_t *list = json_array();
 
-	for (int req = REQ_NONE + 1; req < NUM_REQS; req++)
-		if (re->script->violated[req])
-			json_array_append_new(
-				list, json_string(nvc_requirement((enum req_id)req)->id));
+	for (int req = REQ_NONE + 1; req < NUM_REQS; req++) {
+		const struct nvc_requirement *row = nvc_requirement((enum req_id)req);
+
+		if (re->script->violated[req] && row->level != NVC_LEVEL_IMPL &&
+			row->level != NVC_LEVEL_CONTRADICTION)
+			json_array_append_new(list, json_string(row->id));
+	}
 	return list;
 }
 

@@ -137,6 +137,11 @@ def _lint(catalogue):
     return problems
 
 
+def blames(level):
+    """blames tells whether what is seen of a requirement of this level is held against anybody, or only put on record."""
+    return LEVELS[level] != "note"
+
+
 def area_of(case):
     """area_of returns the area a case is reported under."""
     return case.area or case.id.split(".", 1)[0]

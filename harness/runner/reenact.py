@@ -114,7 +114,8 @@ class Reenactment:
         kind = event["kind"]
         where = f"{MARKS[kind]} {event.get('frame', ''):>7} {event.get('conn', ''):>5} {ARROWS.get(event.get('dir'), ''):2}"
         if kind == "violation":
-            head = (f"the new target violates {event['requirement']} ({event['level']}) {event['citation']}: {event['statement']}"
+            verb = " violates" if cat.blames(event["level"]) else ", on record:"
+            head = (f"the new target{verb} {event['requirement']} ({event['level']}) {event['citation']}: {event['statement']}"
                     f"{', as the captured one does' if event['in_capture'] else ''}")
             self._printer.line(f"{where} {self._printer.paint(cat.LEVELS[event['level']], clean(head))}")
             for label, text in (("expected", event["expected"]), ("seen", event["text"])):
@@ -155,7 +156,7 @@ class Reenactment:
             names = self._new_violations(level)
             if names:
                 parts.append(f"{text} {', '.join(names)}")
-        both = [item["requirement"] for item in end["violations"] if item["in_capture"]]
+        both = [item["requirement"] for item in end["violations"] if item["in_capture"] and cat.blames(item["level"])]
         if both:
             parts.append(f"both violate {', '.join(both)}")
         gone = [name for name in end["captured_violations"] if name not in both]

@@ -98,7 +98,8 @@ class Replay:
 
     def _violation(self, event):
         paint = cat.LEVELS[event["level"]]
-        head = f"{event['side']} violates {event['requirement']} ({event['level']}) {event['citation']}: {event['statement']}"
+        verb = " violates" if cat.blames(event["level"]) else ", on record:"
+        head = f"{event['side']}{verb} {event['requirement']} ({event['level']}) {event['citation']}: {event['statement']}"
         self._row(event, "!", self._printer.paint(paint, clean(head)))
         for label, text in (("expected", event["expected"]), ("seen", f"{event['text']} [packet {event['frame']}]")):
             if text:

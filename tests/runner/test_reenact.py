@@ -113,6 +113,11 @@ class Reenacting(RunnerTest):
         self.assertRegex(done.stdout, r"(?m)^ +12 +1 -> Authentication Send .*AUTH_Failure2")
         self.assertIn("the captured target violates C-122, the new one does not", done.stdout.splitlines()[-1])
 
+    def test_what_is_left_open_is_no_violation(self):
+        path = os.path.join(CAPTURES, "linux-7.3.4-target.pcapng")
+        self.assertIn("controller, on record: C-127 (implementation-defined)", self.real("replay", path).stdout)
+        self.assertNotIn("violates", self.real("replay", path, "--against", "reference", "--seed", "1").stdout.splitlines()[-1])
+
     def test_against_a_daemon(self):
         profile = {"format": "nvme-conform-profile/1", "subnqn": "nqn.2014-08.org.nvmexpress:other", "addr": "127.0.0.1",
                    "ports": {"concat": 0, "tls": None, "plain": None}, "psks": [],
