@@ -14,7 +14,7 @@ from ..runner.catalogue import area_of
 from ..runner.matrix import WORST
 from ..runner.terminal import table
 from . import baseline, expectation, gate, gate_junit, kernel, options
-from .errors import EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
+from .errors import EXIT_CANNOT_JUDGE, EXIT_OK, EXIT_TOOL, EXIT_UNEXPECTED, EXIT_USAGE, GateError
 
 FORMAT = "nvme-conform-matrix/1"
 GATE_SECONDS = 1800
@@ -425,6 +425,14 @@ def _conduct(words, directory, program, wanted):
     return [ended[version] for version in wanted]
 
 
+def worst(statuses, nothing):
+    """worst returns the exit status for those of several gates, or nothing where there is none: 1 outranks 125, as in a run, and what is
+    no verdict outranks both. None, or a signal, is our own fault."""
+    graded = [EXIT_OK, EXIT_CANNOT_JUDGE, EXIT_UNEXPECTED]
+    known = [EXIT_TOOL if each is None or each < 0 else each for each in statuses]
+    return max(known, key=lambda each: graded.index(each) if each in graded else len(graded), default=nothing)
+
+
 def run(words, directory, program):
     """run gates every kernel of --kernels, prints the table and returns the worst exit status."""
     for name in REFUSED:
@@ -438,18 +446,17 @@ def run(words, directory, program):
     if words.rejudge:
         columns = rejudge(words.rejudge, expectation.Expectation(words.baseline), words.lenient)
         wanted = [each["kernel"] for each in columns]
-        os.makedirs(directory, exist_ok=True)
     elif words.merge:
         columns = merge(words.merge)
         wanted = [each["kernel"] for each in columns]
-        os.makedirs(directory, exist_ok=True)
     else:
         wanted = kernels(words.kernels)
         wanted = share(wanted, words.shard) if words.shard else wanted
         columns = _conduct(words, directory, program, wanted)
     if words.fetch:
-        return max(each["status"] for each in columns)
+        return worst([each["status"] for each in columns], EXIT_OK)
     command = " ".join(["nvme-conform", "gate", *words.cases, "--kernels", ",".join(wanted)])
+    os.makedirs(directory, exist_ok=True)
     write(directory, columns, command)
     if words.publish:
         publish(words.publish, columns, command, words.baseline)
@@ -458,8 +465,5 @@ def run(words, directory, program):
         print()
         print("\n".join(table(each)))
     print(f"{LEGEND}\nmatrix.json, matrix.md and junit.xml in {directory}")
-    statuses = [each["status"] for each in columns]
-    if not statuses:
-        return EXIT_OK    # a share may be empty
-    return next((status for status in statuses if status not in (EXIT_OK, EXIT_UNEXPECTED)), None) \
-        or (EXIT_TOOL if None in statuses else max(statuses))
+    # A share may be empty; what is laid together judges something, or nothing was judged.
+    return worst([each["status"] for each in columns], EXIT_OK if words.shard else EXIT_CANNOT_JUDGE)

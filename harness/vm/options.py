@@ -200,8 +200,10 @@ def _as_in(directory, parser, argv):
     try:
         with open(path, encoding="utf-8") as file:
             facts = json.load(file)
-        again, differences = facts["again"], facts.get("baseline", {}).get("differences", [])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        again, differences = facts["again"], (facts.get("baseline") or {}).get("differences", [])
+        if not all(isinstance(each, str) for each in [*again, *(each["id"] for each in differences), *facts.get("chosen", [])]):
+            raise TypeError("words that are no text")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GateError(f"--rerun {directory}: {path} is not of a gate's run ({error!r})", EXIT_USAGE) from None
     words = parser.parse_args(argv, parser.parse_args(again))
     if words.cases and not any(word.startswith("--soak") for word in argv):

@@ -146,7 +146,8 @@ class RerunTest(CommandTest):
         self.assertIn("name one", err)
 
     def test_no_run_there(self):
-        for contents in (None, "{", "[]", "{}"):
+        for contents in (None, "{", "[]", "{}", '{"again": 7}', '{"again": [7]}', '{"again": [], "chosen": 7}',
+                         '{"again": [], "baseline": {"differences": [{}]}}', '{"again": [], "baseline": {"differences": [{"id": 7}]}}'):
             if contents is not None:
                 with open(os.path.join(self.directory, "gate.json"), "w", encoding="utf-8") as file:
                     file.write(contents)
@@ -285,6 +286,19 @@ class OptionsTest(CommandTest):
             self.assertEqual((status, len(err.splitlines())), (EXIT_USAGE if "nosuch.*" in argv else 130, 1), err)
             self.assertIn("no case matches 'nosuch", err)
         self.assertIn("no case matches", self.refused("--kernels", "7.3.4", "nosuch.*"))
+
+    def test_a_share_of_nothing(self):
+        where = self.path("share")
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(command.main(["--kernels", "7.3.4", "--shard", "2/2", "--output-dir", where]), EXIT_OK)
+            self.assertTrue(os.path.exists(os.path.join(where, "junit.xml")))
+            self.assertEqual(command.main(["--kernels", "7.3.4", "--shard", "2/2", "--fetch"]), EXIT_OK)
+            self.assertEqual(command.main(["--merge", where, "--output-dir", self.path("all")]), EXIT_CANNOT_JUDGE)
+
+    def test_the_worst_of_several_kernels(self):
+        for statuses, expected in (((0, 0), 0), ((0, 125), 125), ((1, 125), 1), ((125, 1), 1), ((125, 3, 1), 3), ((1, 2), 2), ((0, None), 3),
+                                   ((1, -9), 3), ((0, 130), 130), ((), 125)):
+            self.assertEqual(matrix.worst(statuses, EXIT_CANNOT_JUDGE), expected, statuses)
 
     def test_a_defect_that_there_is_not(self):
         self.assertIn("unknown defect 'nosuch'", self.refused("--kernel", "7.3.4", "--host", "--defect", "nosuch"))
