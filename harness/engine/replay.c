@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/keylog.h"
 #include "capture/replay.h"
 #include "harness/engine/events.h"
 #include "harness/engine/follow.h"
@@ -122,6 +123,15 @@ static void tell_end(const struct nvc_replay_result *result)
 			proofs(result->binders), "violations", counts(result)));
 }
 
+static bool holds_secrets(struct nvc_slice text)
+{
+	struct nvc_keylog *keylog = nvc_keylog_new();
+	const bool some = keylog && nvc_keylog_add(keylog, text) > 0;
+
+	nvc_keylog_free(keylog);
+	return some;
+}
+
 enum nvc_result replay_read_keylog(
 	const char *path, char **text, size_t *len, struct nvc_error *err)
 {
@@ -144,6 +154,9 @@ enum nvc_result replay_read_keylog(
 	}
 	if (!*text || *len == cap || ferror(in))
 		nvc_fail(err, NVC_E_INVALID, "key log %s: cannot be read, or is too long", path);
+	else if (*len && **text != '#' && !holds_secrets(nvc_slice_of(*text, *len)))
+		nvc_fail(err, NVC_E_INVALID,
+			"key log %s: none of its lines is a secret in the NSS format", path);
 	fclose(in);
 	return err->result;
 }

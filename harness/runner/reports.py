@@ -10,6 +10,7 @@ from .engine import ROOT
 from .errors import UsageError
 
 EVENTS = "events.jsonl"
+FILES = ("results.json", "ktap.txt", "junit.xml")  # and these at the end
 
 
 def default_directory():
@@ -41,7 +42,7 @@ class Reports:
         self.directory = os.path.abspath(directory) if directory else default_directory()
         self._redactor = redactor
         self._events = None
-        if os.path.exists(os.path.join(self.directory, EVENTS)):
+        if any(os.path.exists(self.path(name)) for name in (EVENTS, *FILES)):
             raise UsageError(f"--output-dir {self.directory}: holds the reports of another run; name another directory")
         try:
             os.makedirs(self.directory, exist_ok=True)
