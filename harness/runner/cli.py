@@ -3,9 +3,10 @@
 
 import os
 import sys
+import traceback
 
 from . import __version__, compare, defects, diff, listing, options, probe, replay, report, run, target
-from .errors import EXIT_INTERRUPTED, RunnerError, ToolError
+from .errors import EXIT_INTERRUPTED, EXIT_TOOL, RunnerError, ToolError
 
 SUBCOMMANDS = {
     "list": (listing, "show cases, requirements, defects, or which case covers what"),
@@ -45,8 +46,16 @@ def _gate(name, argv):
     return command.main(argv) if name == "gate" else command.merge(argv)
 
 
+def _discard_output():
+    """_discard_output drops what could not be written: Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(argv):
-    """main runs the command and returns its exit status. Whatever the user got wrong is one line on standard error."""
+    """main runs the command and returns its exit status. Whatever the user got wrong is one line on standard error.
+
+    Python ends with 1 for an exception that nobody caught, which would be a verdict about the target.
+    """
     try:
         if argv and argv[0] in GATES:
             return _gate(argv[0], argv[1:])
@@ -62,6 +71,14 @@ def main(argv):
         print("nvme-conform: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) has gone.
+        _discard_output()
         return EXIT_INTERRUPTED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else "cannot write or read: "
+        print(f"nvme-conform: {where}{error.strerror or error}", file=sys.stderr)
+        _discard_output()
+        return EXIT_TOOL
+    except Exception:    # pylint: disable=broad-exception-caught
+        traceback.print_exc()
+        return EXIT_TOOL

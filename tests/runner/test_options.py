@@ -5,8 +5,9 @@ import json
 import re
 import os
 import socket
+import subprocess
 
-from support import HOSTNQN, PSK, REAL, ROOT, SECRET, SUBNQN, RunnerTest
+from support import COMMAND, HOSTNQN, PSK, REAL, ROOT, SECONDS, SECRET, SUBNQN, RunnerTest
 from harness import runner
 
 HOSTID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
@@ -108,6 +109,12 @@ class Mistakes(RunnerTest):
     def test_command_itself(self):
         self.assert_refused(self.invoke(), "COMMAND")
         self.assert_refused(self.invoke("rum"), "rum")
+
+    def test_output_that_cannot_be_written_is_no_verdict(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([COMMAND, "run", "--output-dir", self.path("full")], env=self.environment(), stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+        self.assert_refused(subprocess.CompletedProcess(done.args, done.returncode, "", done.stderr), "No space left", status=3)
 
     def test_version_is_the_trees(self):
         with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as file:
