@@ -93,11 +93,14 @@ void unanswered(struct test *t, enum req_id req, struct nvc_host *host, const ch
 
 bool target_alive(struct nvc_host *host)
 {
-	const struct nvc_queue_options plain = {.label = "liveness"};
+	/* Of a target with nothing but a TLS port one can only ask that somebody listens. */
+	const bool clear = host->addresses[NVC_PORT_MAIN].port != NULL;
+	const struct nvc_queue_options plain = {
+		.label = "liveness", .port = clear ? NVC_PORT_MAIN : NVC_PORT_TLS_ONLY};
 	const struct nvc_queue_options tls = {.label = "liveness", .tls = &host->psk};
 	struct nvc_queue *queue = NULL;
 	bool alive = nvc_queue_open(host, &plain, &queue, NULL) == NVC_OK &&
-		     nvc_queue_ic(queue, &plain, NULL) == NVC_OK;
+		     (!clear || nvc_queue_ic(queue, &plain, NULL) == NVC_OK);
 
 	nvc_queue_free(queue);
 	if (!alive && host->has_psk) {

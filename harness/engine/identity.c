@@ -226,9 +226,6 @@ void test_configured_psk(struct test *t, struct nvc_host *host, uint8_t version,
 	const struct psk_want want = {hash_id, secret};
 	const struct profile_psk *configured;
 	int index;
-	struct nvc_secret retained = {.len = 0};
-	struct nvc_psk_params params = {
-		.version = version, .type = NVC_PSK_RETAINED, .hash_id = hash_id};
 
 	memset(out, 0, sizeof(*out));
 	if (!test_running(t))
@@ -244,17 +241,6 @@ void test_configured_psk(struct test *t, struct nvc_host *host, uint8_t version,
 	t->identities[host - t->hosts] = index;
 	probe_act_as(host, profile, &profile->hosts[index]);
 	test_step(t, "act as %s, which has a configured PSK", host->hostnqn);
-	params.hostnqn = nvc_slice_str(host->hostnqn);
-	params.subnqn = nvc_slice_str(profile->subnqn);
-	out->hash_id = hash_id;
-	if (nvc_psk_retained(&configured->key, params.hostnqn, NVC_KDF_RFC8446, &retained) ==
-		NVC_OK) {
-		params.psk = nvc_secret_slice(&retained);
-		if (nvc_tls_psk_identity(&params, out->identity, sizeof(out->identity)) != NVC_OK ||
-			nvc_tls_psk_derive(&params, NVC_KDF_RFC8446, &out->psk) != NVC_OK)
-			test_error(t, "the TLS PSK cannot be derived");
-	} else {
-		test_error(t, "the retained PSK cannot be derived");
-	}
-	nvc_secret_wipe(&retained);
+	if (profile_tls_psk(profile, configured, version, hash_id, out) != NVC_OK)
+		test_error(t, "the TLS PSK cannot be derived");
 }

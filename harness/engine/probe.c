@@ -259,16 +259,32 @@ static void apply_unsupported(const struct profile *profile, struct capabilities
 		}
 }
 
-/* Every question is asked in clear. A target without such a port can still be judged by the cases that need none. */
-static enum nvc_result nothing_to_ask(const struct profile *profile, struct capabilities *caps)
+/* Every other question is asked in clear. A target without such a port can still be judged by the cases that need none, if it does TLS. */
+static enum nvc_result ask_for_tls(const struct profile *profile, struct nvc_host *host,
+	struct capabilities *caps, struct nvc_error *err)
 {
+	const struct profile_psk *psk = profile->num_psks ? &profile->psks[0] : NULL;
+	const uint8_t hash_id =
+		psk && psk->key.hash_id == NVC_HASH_SHA384 ? NVC_HASH_SHA384 : NVC_HASH_SHA256;
+	struct nvc_tls_psk tls = {.hash_id = hash_id};
+	enum nvc_result result = NVC_OK;
+	struct nvc_queue *queue = NULL;
 	static const enum need needs[] = {
 		NEED_CONCAT, NEED_OPEN_HOST, NEED_ATR, NEED_IO, NEED_IO_ATR};
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
-		finding(caps, needs[i], false, "the profile has no port that serves plain TCP");
+		finding(caps, needs[i], false, "no port that serves plain TCP is given");
 	apply_unsupported(profile, caps);
-	return NVC_OK;
+	if (psk)
+		result = profile_tls_psk(profile, psk, 1, hash_id, &tls);
+	if (psk && result == NVC_OK)
+		result = nvc_queue_open(host,
+			&(const struct nvc_queue_options){
+				.label = "probe", .port = NVC_PORT_TLS_ONLY, .tls = &tls},
+			&queue, err);
+	nvc_queue_free(queue);
+	nvc_secret_wipe(&tls.psk);
+	return result;
 }
 
 enum nvc_result probe_target(const struct profile *profile, struct nvc_host *host, bool reference,
@@ -290,7 +306,7 @@ enum nvc_result probe_target(const struct profile *profile, struct nvc_host *hos
 		secret ? "a host secret is given" : "no host secret is given (-S)");
 	finding(caps, NEED_OPEN_HOST, false, "no host identity without a secret is given");
 	if (!profile->port_concat[0])
-		return nothing_to_ask(profile, caps);
+		return ask_for_tls(profile, host, caps, err);
 	probe_act_as(host, profile, first);
 	begun = nvc_env_now(&host->world->env);
 	result = nvc_queue_establish(

@@ -340,3 +340,26 @@ void profile_wipe(struct profile *profile)
 	for (size_t i = 0; i < profile->num_psks; i++)
 		nvc_secret_wipe(&profile->psks[i].key.psk);
 }
+
+enum nvc_result profile_tls_psk(const struct profile *profile, const struct profile_psk *configured,
+	uint8_t version, uint8_t hash_id, struct nvc_tls_psk *out)
+{
+	struct nvc_secret retained = {.len = 0};
+	struct nvc_psk_params params = {.version = version,
+		.type = NVC_PSK_RETAINED,
+		.hash_id = hash_id,
+		.hostnqn = nvc_slice_str(configured->hostnqn),
+		.subnqn = nvc_slice_str(profile->subnqn)};
+	enum nvc_result result;
+
+	memset(out, 0, sizeof(*out));
+	out->hash_id = hash_id;
+	result = nvc_psk_retained(&configured->key, params.hostnqn, NVC_KDF_RFC8446, &retained);
+	params.psk = nvc_secret_slice(&retained);
+	if (result == NVC_OK)
+		result = nvc_tls_psk_identity(&params, out->identity, sizeof(out->identity));
+	if (result == NVC_OK)
+		result = nvc_tls_psk_derive(&params, NVC_KDF_RFC8446, &out->psk);
+	nvc_secret_wipe(&retained);
+	return result;
+}

@@ -44,6 +44,10 @@ struct profile {
 enum nvc_result profile_from_json(
 	const json_t *json, struct profile *profile, struct nvc_error *err);
 
+/* profile_tls_psk derives identity and PSK of TLS from a configured PSK of the profile. */
+enum nvc_result profile_tls_psk(const struct profile *profile, const struct profile_psk *configured,
+	uint8_t version, uint8_t hash_id, struct nvc_tls_psk *out);
+
 /*
  * profile_reference fills the profile of the embedded reference target: one identity for each hash x group x direction, one for
  * each form of a secret, one that leaves everything open, one without secrets. All secrets follow from `seed`.

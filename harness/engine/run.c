@@ -340,6 +340,8 @@ static enum nvc_result probe(struct run_config *run, struct nvc_error *err)
 	host.timeout = run->timeout;
 	host.addresses[NVC_PORT_MAIN] =
 		(struct nvc_address){run->profile.addr, run->profile.port_concat};
+	host.addresses[NVC_PORT_TLS_ONLY] =
+		(struct nvc_address){run->profile.addr, run->profile.port_tls};
 	int turn = turns_enter(&run->turns, true);
 	result = probe_target(&run->profile, &host, run->reference, &run->capabilities, err);
 	nvc_host_fini(&host);

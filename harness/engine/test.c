@@ -407,8 +407,9 @@ static void check_needs(struct test *t)
 	const struct test_case *test_case = t->instance->test_case;
 	const struct capabilities *caps = &t->run->capabilities;
 
-	if (!t->run->profile.port_concat[0] && !(test_case->needs & NEED_TLS_ONLY_PORT))
-		test_skip(t, "the profile has no port that serves plain TCP");
+	if (!t->run->profile.port_concat[0] &&
+		!(test_case->needs & (NEED_TLS_ONLY_PORT | NEED_TLS_PSK)))
+		test_skip(t, "no port that serves plain TCP is given");
 	for (unsigned int i = 0; i < NUM_NEEDS; i++)
 		if (test_case->needs & 1u << i && !(caps->met & 1u << i))
 			test_skip(t, "%s", caps->finding[i]);

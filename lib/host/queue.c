@@ -124,8 +124,12 @@ static enum nvc_result connect_stream(
 	struct nvc_queue *queue, const struct nvc_queue_options *options, struct nvc_error *err)
 {
 	struct nvc_host *host = queue->host;
-	const struct nvc_address *to = &host->addresses[options->port];
 	const bool tls = options->tls != NULL || options->tls_options != NULL;
+	/* Where no port takes both, what goes over TLS goes to the one that demands it. */
+	const bool demands = tls && options->port == NVC_PORT_MAIN &&
+			     host->addresses[NVC_PORT_MAIN].port == NULL;
+	const struct nvc_address *to =
+		&host->addresses[demands ? NVC_PORT_TLS_ONLY : options->port];
 	const struct nvc_fault_plan *whole = options->fault != NULL ? options->fault : &host->fault;
 	const struct nvc_fault_plan plan = below(*whole, tls);
 	const uint64_t deadline = nvc_queue_deadline(queue, 0);

@@ -67,6 +67,16 @@ class Reached(WithDaemon):
                        env={"NVME_CONFORM_ENGINE": ENGINE})
         return self.case(case)
 
+    def test_a_target_with_nothing_but_a_tls_port(self):
+        for case in ("psk.version-1/sha256", "psk.wrong/psk", "psk.authentication"):
+            with self.subTest(case):
+                self.assertEqual(self.verdict(case, {"concat": None, "plain": None})["behaviour"], "pass")
+
+    def test_no_tls_on_the_only_port(self):
+        for port in (self.made["ports"]["plain"], free_port()):
+            told = self.verdict("psk.version-1/sha256", {"concat": None, "plain": None, "tls": port})
+            self.assertEqual(told["behaviour"], "inconclusive", told)
+
     def test_the_target_itself_passes(self):
         for case in ("psk.other-host", "tls.clear-on-tls-port", "commands.io-without-authentication", "concat.clear-io-queue",
                      "tls.hello-on-plain-port", "tls.version-1.2", "tls.identity-with-nul", "psk.version-0/sha256"):
