@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The directory of a run: events.jsonl as it happens, the rest rendered at the end. Every byte passes the redactor."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -75,6 +76,13 @@ class Reports:
         """close ends events.jsonl."""
         if self._events:
             self._events.close()
+
+    def discard(self):
+        """discard leaves nothing of a run that never began, so that the same command can be given again, put right."""
+        self.close()
+        with contextlib.suppress(OSError):
+            os.remove(self.path(EVENTS))
+            os.rmdir(self.directory)
 
     def shown(self):
         """shown returns the directory as a person would type it here."""

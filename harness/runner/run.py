@@ -340,6 +340,8 @@ def main(args):
     try:
         return _conduct(args, run, Ledger(catalogue, run.cases), reports, redactor)
     except (UsageError, ToolError) as error:
+        if isinstance(error, UsageError):
+            reports.discard()
         raise type(error)(redactor.text(str(error))) from None
     finally:
         reports.close()

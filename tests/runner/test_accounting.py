@@ -210,6 +210,7 @@ class BrokenEngine(RunnerTest):
     def test_refused_configuration(self):
         done = self.run_suite(fake={"refuse": "dhchap_secret: character 12: not base64"})
         self.assert_refused(done, "character 12")
+        self.assertFalse(os.path.exists(self.reports))
 
     def test_unreachable_target_is_inconclusive(self):
         refuse = {"refuse": "127.0.0.1:4420: connection refused", "refuse_status": 4}
