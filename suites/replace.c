@@ -7,6 +7,15 @@ static struct nvc_auth *replacing(struct test *t, struct nvc_queue *admin)
 	return transaction(t, admin, NVC_SC_C_REPLACETLSPSK, NVC_AUTH_CONCAT_UNI);
 }
 
+/* The same with one hash and one group. */
+static struct nvc_auth *replacing_by(struct test *t, struct nvc_queue *admin, const int pair[2])
+{
+	struct nvc_auth *auth = replacing(t, admin);
+
+	offer(auth, pair[0], pair[1]);
+	return auth;
+}
+
 CASE(replace_once, .id = "replace.once",
 	.title = "REPLACETLSPSK succeeds on a TLS admin queue, and the queue goes on",
 	.checks = {REQ_C_204}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE,
@@ -15,10 +24,8 @@ CASE(replace_once, .id = "replace.once",
 	struct nvc_host *host = host_as(t, want_pair(param[0], param[1]));
 	struct nvc_auth_offer one = NVC_OFFER(param[0], param[1]);
 	struct nvc_queue *admin = admin_from_newtlspsk(t, host, &one);
-	struct nvc_auth *auth = replacing(t, admin);
 
-	offer(auth, param[0], param[1]);
-	expect_success(t, REQ_C_204, auth);
+	expect_success(t, REQ_C_204, replacing_by(t, admin, param));
 	expect_tls(t, REQ_C_204, host, &host->psk);
 }
 
@@ -35,18 +42,25 @@ CASE(replace_twice, .id = "replace.second",
 	expect_tls(t, REQ_C_205, host, &host->psk);
 }
 
-static const struct case_param rounds[] = {{"3", {3}}, {"10", {10}}, {NULL, {0}}};
+/* {rounds, hash, group} */
+static const struct case_param rounds[] = {{"3", {3, NVC_HASH_SHA256, NVC_DH_2048}},
+	{"3/sha384/ffdhe3072", {3, NVC_HASH_SHA384, NVC_DH_3072}},
+	{"3/sha256/ffdhe4096", {3, NVC_HASH_SHA256, NVC_DH_4096}},
+	{"3/sha384/ffdhe6144", {3, NVC_HASH_SHA384, NVC_DH_6144}},
+	{"3/sha256/ffdhe8192", {3, NVC_HASH_SHA256, NVC_DH_8192}},
+	{"10", {10, NVC_HASH_SHA256, NVC_DH_2048}}, {NULL, {0}}};
 
 CASE(replace_repeats, .id = "replace.repeats",
 	.title = "REPLACETLSPSK succeeds as often as the host asks for it, each PSK new",
 	.checks = {REQ_C_205}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE, .params = rounds)
 {
-	struct nvc_host *host = host_as(t, ORDINARY);
-	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
+	struct nvc_host *host = host_as(t, want_pair(param[1], param[2]));
+	struct nvc_auth_offer one = NVC_OFFER(param[1], param[2]);
+	struct nvc_queue *admin = admin_from_newtlspsk(t, host, &one);
 
-	authenticate(t, replacing(t, admin));
+	authenticate(t, replacing_by(t, admin, param + 1));
 	for (int round = 2; round <= param[0]; round++)
-		expect_success(t, REQ_C_205, replacing(t, admin));
+		expect_success(t, REQ_C_205, replacing_by(t, admin, param + 1));
 	expect_true(t, REQ_C_205,
 		!nvc_secret_equal(nvc_secret_slice(&host->psk.psk),
 			nvc_secret_slice(&host->previous_psk.psk)),
@@ -81,6 +95,23 @@ CASE(old_psk, .id = "replace.old-psk-retired",
 	authenticate(t, replacing(t, admin));
 	expect_no_tls(t, REQ_C_206, host, &host->previous_psk);
 	test_watch(t, admin);
+}
+
+CASE(old_psk_each, .id = "replace.old-psk-retired-each-time",
+	.title = "After each of three replacements the PSK before it is refused, and the new one "
+		 "works",
+	.checks = {REQ_C_206, REQ_C_205}, .needs = NEED_CONCAT, .teardown = TEARDOWN_USABLE)
+{
+	struct nvc_host *host = host_as(t, ORDINARY);
+	struct nvc_queue *admin = admin_from_newtlspsk(t, host, NULL);
+
+	authenticate(t, replacing(t, admin));
+	for (int round = 1; round <= 3; round++) {
+		expect_tls(t, REQ_C_205, host, &host->psk);
+		expect_no_tls(t, REQ_C_206, host, &host->previous_psk);
+		if (round < 3)
+			expect_success(t, REQ_C_205, replacing(t, admin));
+	}
 }
 
 CASE(replace_queue_lives, .id = "replace.queue-keeps-serving",

@@ -356,7 +356,8 @@ void walk_print(const struct walk_step *steps, size_t num, const char *identity,
 		[WALK_BY_SUCCESS1] = "	expect_true(t, REQ_%s, received.message != "
 				     "NVC_MSG_SUCCESS1, \"no Success1\", "
 				     "\"message %%04Xh\", received.message);",
-		[WALK_BY_COMMAND] = "	expect_true(t, REQ_%s, done.status != NVC_SC_SUCCESS, "
+		[WALK_BY_COMMAND] = "	expect_true(t, REQ_%s, !done.answered || "
+				    "done.status != NVC_SC_SUCCESS, "
 				    "\"the command is refused\", "
 				    "\"status %%03Xh\", done.status);",
 	};
