@@ -233,12 +233,16 @@ static void end_side(struct nvc_flow *flow, int side, const char *how, const cha
 /* What was under way when the connection was over or the capture was. */
 static void tell_unfinished(struct nvc_flow *flow)
 {
+	bool whole = !flow->ended[0] && !flow->ended[1] && !flow->reset;
+	const char *under_way = NULL;
+	char text[96];
+
 	for (int side = 0; side < 2; side++) {
 		const char *inside = flow->ended[side] ? NULL : unfinished(flow, side);
-		char text[96];
 
 		if (!inside)
 			continue;
+		whole = false;
 		snprintf(text, sizeof(text), "%s inside %s of %s",
 			flow->reset ? "RST came" : "the capture of the connection ends", inside,
 			name_of(flow, side));
@@ -248,6 +252,13 @@ static void tell_unfinished(struct nvc_flow *flow)
 		else
 			nvc_flow_leave_out(flow, text);
 	}
+	if (whole && flow->observed && !flow->replay->follow)
+		under_way = nvc_observer_under_way(flow->replay->observer, flow->id);
+	if (!under_way)
+		return;
+	snprintf(text, sizeof(text), "the capture of the connection ends in the middle of %s",
+		under_way);
+	nvc_flow_leave_out(flow, text);
 }
 
 static void on_tls_alert(void *self, int side, uint8_t description)

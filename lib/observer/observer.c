@@ -350,6 +350,29 @@ size_t nvc_observer_unfinished(struct nvc_observer *observer, unsigned int conn,
 	return found ? found->streams[h2c ? NVC_H2C : NVC_C2H].len : 0;
 }
 
+const char *nvc_observer_under_way(struct nvc_observer *observer, unsigned int conn)
+{
+	static const char authentication[] = "an authentication";
+	const struct nvc_obs_conn *found = *find_conn(observer, conn);
+
+	if (!found || found->host_bent)
+		return NULL;
+	if (found->ic_req_seen && !found->ic_resp_seen)
+		return "the initialisation";
+	for (size_t i = 0; i < found->num_commands; i++)
+		if (nvc_obs_is_fabrics(&found->commands[i], NVC_FCTYPE_AUTH_SEND) ||
+			nvc_obs_is_fabrics(&found->commands[i], NVC_FCTYPE_AUTH_RECEIVE))
+			return authentication;
+	switch (found->transaction.state) {
+	case NVC_OBS_NEGOTIATED:
+	case NVC_OBS_CHALLENGED:
+	case NVC_OBS_REPLIED:
+		return authentication;
+	default:
+		return NULL;
+	}
+}
+
 unsigned int nvc_observer_packets(const struct nvc_observer *observer)
 {
 	return observer->packets;

@@ -128,6 +128,10 @@ void nvc_observer_bear(struct nvc_observer *observer, uint64_t more);
 /* nvc_observer_unfinished returns how many bytes of a PDU that is not whole one side of `conn` has sent; 0 where it cannot be told. */
 size_t nvc_observer_unfinished(struct nvc_observer *observer, unsigned int conn, bool h2c);
 
+/* nvc_observer_under_way returns what the two sides of `conn` have begun with each other and not ended, as text: NULL for nothing, or where
+ * it cannot be told. */
+const char *nvc_observer_under_way(struct nvc_observer *observer, unsigned int conn);
+
 /* nvc_observer_forget drops connection `conn`, of which nothing more will be seen; its id can be
  * used again. */
 void nvc_observer_forget(struct nvc_observer *observer, unsigned int conn);
