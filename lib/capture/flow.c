@@ -80,6 +80,8 @@ static bool observe(struct nvc_flow *flow, bool tls)
 		give_up(flow, "too many connections are open at once");
 		return false;
 	}
+	if (flow->generated)
+		nvc_observer_generated(replay->observer, flow->id);
 	flow->observed = true;
 	replay->result->nvme++;
 	replay->result->nvme_tls += tls;

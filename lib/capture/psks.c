@@ -202,6 +202,7 @@ static void take_identity(struct nvc_flow *flow, struct nvc_slice bytes, bool ac
 		replay->result->identities[NVC_PROOF_WRONG]++;
 		return;
 	}
+	flow->generated = accepted && identity.type == NVC_PSK_GENERATED;
 	if (identity.type == NVC_PSK_GENERATED)
 		association = nvc_association_by_psk(replay->associations, &identity, &flow->psk);
 	if (association) {

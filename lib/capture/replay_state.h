@@ -96,6 +96,7 @@ struct nvc_flow {
 	uint16_t qid;
 	struct nvc_exchange *exchange; /* NULL where none is under way */
 	bool choice_taken;	       /* what ServerHello chose was looked at */
+	bool generated;		       /* ... which was the identity of a generated PSK */
 	unsigned int association, psk; /* its number, and that of the generated PSK used; 0: none */
 	unsigned int psks_before;      /* generated when the handshake began */
 };

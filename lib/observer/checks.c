@@ -75,6 +75,7 @@ static const enum req_id checks[] = {
 	REQ_C_190,
 	REQ_C_195,
 	REQ_C_203,
+	REQ_C_204,
 	REQ_C_205,
 	REQ_C_210,
 	REQ_H_01,

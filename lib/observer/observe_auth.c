@@ -208,8 +208,8 @@ static void judge_t_id(struct nvc_obs_conn *conn, enum req_id req, uint16_t t_id
 		nvc_obs_violated(conn, req, "the T_ID of the transaction", "T_ID %04xh", t_id);
 }
 
-/* The concatenation of this queue has been replaced and is asked to be replaced again, with hashes and groups that a PSK can
- * be made of: there is no mismatch to complain of. The best known bug of a target is to forget here that the queue is TLS. */
+/* The admin queue is over TLS under a generated PSK, or has had it replaced before, and is asked to replace it, with hashes and groups that
+ * a PSK can be made of: there is no mismatch to complain of. The best known bug of a target is to forget here that the queue is TLS. */
 static void judge_mismatch(struct nvc_obs_conn *conn)
 {
 	const struct nvc_obs_transaction *transaction = &conn->transaction;
@@ -220,11 +220,16 @@ static void judge_mismatch(struct nvc_obs_conn *conn)
 		return;
 	for (int id = NVC_DH_2048; id < NVC_NUM_DHGROUPS; id++)
 		group = group || transaction->dh_offered[id];
-	if (conn->replaced && group &&
-		(transaction->hash_offered[NVC_HASH_SHA256] ||
-			transaction->hash_offered[NVC_HASH_SHA384]))
+	if (!group || !(transaction->hash_offered[NVC_HASH_SHA256] ||
+			      transaction->hash_offered[NVC_HASH_SHA384]))
+		return;
+	if (conn->replaced)
 		nvc_obs_violated(conn, REQ_C_205,
 			"REPLACETLSPSK again, as it succeeded on this queue before",
+			"AUTH_Failure1 with RCODEEX 03h, concatenation mismatch");
+	else if (conn->generated && conn->tls && conn->connected && conn->qid == 0)
+		nvc_obs_violated(conn, REQ_C_204,
+			"REPLACETLSPSK on an admin queue over TLS under a generated PSK",
 			"AUTH_Failure1 with RCODEEX 03h, concatenation mismatch");
 }
 

@@ -343,6 +343,14 @@ void nvc_observer_end(struct nvc_observer *observer, unsigned int conn, bool h2c
 		nvc_observer_forget(observer, conn);
 }
 
+void nvc_observer_generated(struct nvc_observer *observer, unsigned int conn)
+{
+	struct nvc_obs_conn *found = *find_conn(observer, conn);
+
+	if (found)
+		found->generated = true;
+}
+
 size_t nvc_observer_unfinished(struct nvc_observer *observer, unsigned int conn, bool h2c)
 {
 	const struct nvc_obs_conn *found = *find_conn(observer, conn);

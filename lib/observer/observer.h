@@ -105,6 +105,9 @@ void nvc_observer_free(struct nvc_observer *observer);
 enum nvc_result nvc_observer_open(struct nvc_observer *observer, unsigned int conn, bool tls,
 	uint64_t time, const char *label);
 
+/* nvc_observer_generated tells that TLS on connection `conn` is under a generated PSK, of which the bytes above TLS say nothing. */
+void nvc_observer_generated(struct nvc_observer *observer, unsigned int conn);
+
 /* nvc_observer_bytes shows bytes of connection `conn`, sent by the host (`h2c`) or by the
  * controller, cut in any way. Bytes of a connection that is not open are ignored. `time` is in
  * nanoseconds and never goes back: a transaction may be dropped by the controller when its time

@@ -114,6 +114,7 @@ struct nvc_obs_conn {
 	uint32_t authreq;   /* NVC_CONNECT_ATR, NVC_CONNECT_ASCR */
 	bool authenticated; /* a Success1 was seen */
 	bool replaced;	    /* ... of a REPLACETLSPSK over TLS */
+	bool generated;	    /* TLS is under a generated PSK */
 	bool concatenated;  /* ... of a NEWTLSPSK in clear */
 	bool failed;	    /* an AUTH_Failure1 has refused a message */
 	bool denied;	    /* ... of an authenticated queue */
