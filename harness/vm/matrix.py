@@ -200,8 +200,8 @@ def _areas(columns):
     return areas
 
 
-def _cell(each, idents):
-    """_cell returns the counts of one area on one kernel, pass first, then what is not."""
+def cell(each, idents):
+    """cell returns the counts of one area on one kernel, pass first, then what is not."""
     verdicts = [each["verdicts"][ident]["verdict"] for ident in idents if ident in each["verdicts"]]
     if not verdicts:
         return "-"
@@ -221,9 +221,9 @@ def area_rows(columns):
     rows = [["area", *[each["kernel"] for each in columns]]]
     areas = _areas(columns)
     for name, idents in areas.items():
-        rows.append([name, *[_cell(each, idents) for each in columns]])
+        rows.append([name, *[cell(each, idents) for each in columns]])
     everything = [ident for idents in areas.values() for ident in idents]
-    rows.append(["all", *[_cell(each, everything) for each in columns]])
+    rows.append(["all", *[cell(each, everything) for each in columns]])
     rows.append(["as expected", *[_outcome(each) for each in columns]])
     return rows
 

@@ -11,6 +11,7 @@ import unittest
 from support import ROOT
 
 from harness.runner import catalogue, engine, withhold
+from harness.vm import matrix
 
 PAGE = os.path.join(ROOT, "docs", "findings.md")
 MATRIX = os.path.join(ROOT, "reports", "kernels", "matrix.json")
@@ -151,6 +152,28 @@ class Findings(unittest.TestCase):
         with open(os.path.join(INTEROP, "index.html"), encoding="utf-8") as file:
             data = re.search(r'<script type="application/json" id="data">(.*?)</script>', file.read(), re.DOTALL)[1]
         self.assertEqual(json.loads(data), report)
+
+    def test_the_readme_has_the_published_numbers(self):
+        """Every published result is in one row of README's table: those whose ids a row names, and what no row names in the last of cases."""
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            table = re.search(r"^\| Linux \|.*?\n\n", file.read(), re.MULTILINE | re.DOTALL)[0]
+        kernels = [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")][1:]
+        with open(MATRIX, encoding="utf-8") as file:
+            columns = {each["kernel"]: each for each in json.load(file)["kernels"]}
+        globs = [["auth.one-way/*", "auth.two-way/*"], ["concat.*"], ["replace.once*"], ["replace.second*", "replace.repeats*"], ["*"],
+                 ["observer.*"]]
+        told = rows(table)
+        self.assertEqual(len(told), len(globs) + 1)
+        for number, kernel in enumerate(kernels, 1):
+            left = set(columns[kernel]["verdicts"])
+            each = {"verdicts": {ident: {"verdict": verdict} for ident, (verdict, _) in columns[kernel]["verdicts"].items()}}
+            for row, wanted in zip(told, globs):
+                chosen = {ident for ident in left if any(fnmatch.fnmatch(ident, glob) for glob in wanted)}
+                chosen = {ident for ident in chosen if ident.startswith("observer.") == (wanted == globs[-1])}
+                left -= chosen
+                self.assertEqual(row[number], matrix.cell(each, chosen), (kernel, row[0]))
+            self.assertEqual(left, set())
+            self.assertEqual(told[-1][number], "yes" if columns[kernel]["status"] == 0 else "NO")
 
     def test_every_line_has_a_cause(self):
         for heading, text in findings().items():
