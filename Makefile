@@ -93,7 +93,9 @@ soundness: $(ENGINE) ## twenty seeds, every stream fault and a busy machine chan
 asan ubsan: ## the unit tests and the suites under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SANITIZE=address,undefined OPT='-O1 -g' sanitized
 
+# The bounds of the tests are for code without sanitizers, which takes several times as long.
 .PHONY: sanitized
+sanitized: export CK_TIMEOUT_MULTIPLIER := 4
 sanitized: all unit
 	@rm -rf $(BUILD)/run
 	NVME_CONFORM_ENGINE=$(abspath $(ENGINE)) $(RUNNER) run --reference -j $(JOBS) --seed 1 --output-dir $(BUILD)/run
