@@ -14,11 +14,16 @@ enum {
 
 /* ---- what is not judged ---- */
 
-void nvc_flow_leave_out(struct nvc_flow *flow, const char *why)
+static void count_unjudged(struct nvc_flow *flow)
 {
 	if (!flow->unjudged)
 		flow->replay->result->unjudged++;
 	flow->unjudged = true;
+}
+
+void nvc_flow_leave_out(struct nvc_flow *flow, const char *why)
+{
+	count_unjudged(flow);
 	nvc_replay_cannot_judge(flow->replay, flow->id, why);
 }
 
@@ -235,6 +240,9 @@ static void end_side(struct nvc_flow *flow, int side, const char *how, const cha
 /* What was under way when the connection was over or the capture was. */
 static void tell_unfinished(struct nvc_flow *flow)
 {
+	enum {
+		MAX_UNDER_WAY = 1000
+	}; /* that are told one by one: a file may open millions of connections */
 	bool whole = !flow->ended[0] && !flow->ended[1] && !flow->reset;
 	const char *under_way = NULL;
 	char text[96];
@@ -258,8 +266,13 @@ static void tell_unfinished(struct nvc_flow *flow)
 		under_way = nvc_observer_under_way(flow->replay->observer, flow->id);
 	if (!under_way)
 		return;
-	snprintf(text, sizeof(text), "the capture of the connection ends in the middle of %s",
-		under_way);
+	if (flow->replay->num_under_way++ >= MAX_UNDER_WAY) {
+		count_unjudged(flow);
+		return;
+	}
+	snprintf(text, sizeof(text), "the capture of the connection ends in the middle of %s%s",
+		under_way,
+		flow->replay->num_under_way == MAX_UNDER_WAY ? "; more such are only counted" : "");
 	nvc_flow_leave_out(flow, text);
 }
 

@@ -65,6 +65,8 @@ struct nvc_replay_state {
 	const struct nvc_replay_follow *follow;
 	uint64_t frame, time;
 	unsigned int foreign_tls;
+	unsigned int
+		num_under_way; /* connections that are open when the capture ends, with something begun */
 	uint8_t ports[NVC_REPLAY_NUM_PORTS / 8]; /* where NVMe/TCP was found */
 	struct nvc_replay_passed passed[NVC_REPLAY_NUM_PORTS];
 	struct nvc_replay_unread fragments, cut;
