@@ -89,6 +89,15 @@ class Comparing(unittest.TestCase):
         text = entry(["a.bad"], behaviour="fail", reason=baseline.UNEXPLAINED)
         self.assertEqual(self.kinds(text, FAIL), ["unexplained"])
 
+    def test_flaky_asks_an_inconclusive_result_for_the_cause(self):
+        one = load(entry(["a.bad"], behaviour="fail", flaky=True, seen="in mid handshake", reason="because")).entries[0]
+        for seen, right in (("the server ended in mid handshake", True), ("nobody answers", False)):
+            self.assertEqual(one.wrong(baseline.Found("a.bad", "inconclusive", seen=seen)) == "", right, seen)
+
+    def test_what_is_no_file(self):
+        with self.assertRaisesRegex(GateError, "no ordinary file"):
+            baseline.Baseline(os.devnull)
+
     def test_flaky_takes_both(self):
         text = entry(["a.bad", "a.ok"], behaviour="fail", flaky=True, reason="because")
         self.assertEqual(self.kinds(text, FAIL, PASS), [])

@@ -143,8 +143,11 @@ class Broken(RunnerTest):
                 yield frame(flags=SYN, conn=conn)
                 yield frame(ICREQ, seq=1, conn=conn)
 
-        end = self.judged(pcap(frames()))
+        end = self.assert_partial(pcap(frames()), "in the middle of the initialisation")
         self.assertEqual((end["connections"], end["judged"], end["pdus"]), (CONNECTIONS, CONNECTIONS, CONNECTIONS))
+        with open(self.path("out"), "rb") as file:
+            # A thousand are told, and the last line has the reason.
+            self.assertEqual(sum(b"in the middle of" in line for line in file), 1001)
 
     def test_connections_with_a_hole(self):
         """Each keeps all that may be kept behind its hole."""

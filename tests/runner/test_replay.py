@@ -375,6 +375,8 @@ class Captures(RunnerTest):
             packed.write(file.read())
         self.assert_refused(self.real("replay", self.path("packed.gz")), "packed.gz", "compressed (gzip)")
         self.assert_refused(self.real("replay", "--keylog", self.path("nothing"), text), "--keylog", "no such file")
+        nothing = self.file("no-keys", "root:x:0:0\n")
+        self.assert_refused(self.real("replay", "--keylog", nothing, text), "none of its lines is a secret")
 
 
 if __name__ == "__main__":

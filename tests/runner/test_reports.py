@@ -148,6 +148,9 @@ class Reports(RunnerTest):
         done = self.invoke("run", "--output-dir", self.reports)
         self.assert_refused(done, "another run")
         self.assertEqual(self.report("results.json"), before)
+        os.remove(os.path.join(self.reports, "events.jsonl"))
+        self.assert_refused(self.invoke("run", "--output-dir", self.reports), "another run")
+        self.assertEqual(self.report("results.json"), before)
 
     def test_directory_that_cannot_be_made(self):
         self.file("file", "")
